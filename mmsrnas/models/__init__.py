@@ -1,0 +1,1 @@
+"""Supernets, networks and losses; none of them needs ``mmagic.models``."""
