@@ -1,0 +1,6 @@
+"""DLSR: differentiable search at cell and network level (arXiv 2105.03939)."""
+
+from .network import DLSRNet
+from .supernet import DLSRSupernet
+
+__all__ = ["DLSRNet", "DLSRSupernet"]

@@ -1,0 +1,53 @@
+"""The DLSR network that a genotype describes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mmsrnas.genotypes import Genotype, load_genotype
+from mmsrnas.registry import MODELS, OPS
+
+from .modules import DLSRBase, DLSRCell
+
+__all__ = ["DLSRNet"]
+
+
+@MODELS.register_module()
+class DLSRNet(DLSRBase):
+    """Extremely lightweight super-resolution network found by DLSR (arXiv 2105.03939).
+
+    Args:
+        genotype: Name of a published genotype, path of a JSON file that a search wrote, its
+            content, or the value.
+        upscale_factor: Ratio of HR to LR size.
+        mid_channels: Channels of the features; the genotype's where it is None.
+        kwargs: ``in_channels``, ``out_channels``, ``img_range`` and ``init_cfg`` of
+            :class:`~mmsrnas.models.dlsr.modules.DLSRBase`.
+
+    Raises:
+        GenotypeError: The genotype is unknown, wrong, or of another method.
+    """
+
+    def __init__(
+        self,
+        genotype: str | Path | Mapping[str, Any] | Genotype = "DLSR",
+        upscale_factor: int = 2,
+        mid_channels: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        genotype = load_genotype(genotype, method="dlsr")
+        channels = mid_channels or genotype.mid_channels
+        cells = [
+            DLSRCell(channels, [OPS.build(dict(type=op, channels=channels)) for op in genotype.ops])
+            for _ in range(genotype.num_cells)
+        ]
+        fan_in = [len(pair) for pair in genotype.connections]
+        super().__init__(cells, fan_in, channels, upscale_factor, **kwargs)
+        self.genotype = genotype
+
+    def connect(self, index: int, features: list[Tensor]) -> Tensor:
+        """Concatenates the two cells that the genotype names."""
+        return torch.cat([features[i] for i in self.genotype.connections[index - 2]], dim=1)

@@ -1,0 +1,30 @@
+"""The sum of several losses where an editor takes one."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from mmsrnas.registry import MODELS
+
+__all__ = ["SumLoss"]
+
+
+@MODELS.register_module()
+class SumLoss(nn.Module):
+    """Adds up losses of ``(pred, target)``; every loss carries its own ``loss_weight``.
+
+    Args:
+        losses: Configs of the losses.
+    """
+
+    def __init__(self, losses: Sequence[dict]) -> None:
+        super().__init__()
+        self.losses = nn.ModuleList(MODELS.build(loss) for loss in losses)
+
+    def forward(self, pred: Tensor, target: Tensor) -> Tensor:
+        """Compares two batches ``(N, C, H, W)``.
+
+        Returns:
+            Scalar loss.
+        """
+        return sum(loss(pred, target) for loss in self.losses)
