@@ -1,91 +1,310 @@
-"""Makes mmagic 1.2 and mmengine 0.10 run on today's torch and numpy.
+"""Makes mmagic 1.2 and mmengine 0.10 run on today's torch, torchvision and numpy.
 
-The only module that knows about broken dependencies.  Importing :mod:`mmsrnas` applies it once;
-nothing is replaced where everything imports cleanly.
+The only module that knows about broken dependencies.  Importing :mod:`mmsrnas` applies it once.
+Every repair waits until the module that needs it is imported, and does nothing where that module
+imports cleanly: :func:`skipped_modules` is empty then, and modules and loaders are the ordinary
+ones.
+
+Four repairs:
+
+* numpy >= 2 has no ``bool8``, which mmagic uses: an alias.
+* torchvision from PyPI beside a CPU build of torch lacks the declaration of two operators.
+* mmagic imports all of its sixty editors at once, among them those that need diffusers,
+  transformers, lpips or mmcv's compiled operators.  A module whose import fails because such a
+  package is missing or broken is skipped; its classes say what to install when they are built.
+* torch >= 2.6 loads only what is known to be harmless: the log history in mmengine's checkpoints
+  is added to that list, so that a run resumes.  The protection stays on.
 """
 
+import ast
+import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
+import pickle
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from traceback import walk_tb
 from types import ModuleType
 
 import numpy as np
-import torch
 
-__all__ = ["apply", "skipped_modules"]
+__all__ = ["apply", "explain_refused_checkpoint", "skipped_modules"]
 
 _skipped: dict[str, Exception] = {}
 
+_OWN = frozenset({"mmagic", "mmsrnas"})
+# What mmagic cannot do without; an error inside one of these is nobody's missing option.
+_REQUIRED = frozenset({"cv2", "mmcv", "mmengine", "numpy", "torch", "torchvision"})
+_INSTALL_NAMES = {
+    "clip": "openai-clip",
+    "mmcv": "the full mmcv with compiled operators, instead of mmcv-lite",
+    "pkg_resources": "setuptools<81",
+    "resize_right": "resize-right",
+    "skimage": "scikit-image",
+}
+# Modules of mmagic that use a package without checking that it is there.
+_UNCHECKED = {"mmagic.models.archs": "diffusers"}
+# Modules of mmagic that print a line for each missing operator of mmcv.
+_NOISY = tuple(f"mmagic.models.editors.{name}." for name in ("mspie", "stylegan2", "stylegan3"))
+_TORCHVISION_OPERATORS = ("nms", "qnms")
+_torchvision_libraries: list[object] = []  # a declaration lasts as long as its library object
+
 
 def skipped_modules() -> dict[str, Exception]:
-    """Modules of mmagic that could not be imported, each with the error that stopped it."""
+    """Returns the modules of mmagic that were skipped so far, and the error that stopped each."""
     return dict(_skipped)
 
 
-def _placeholder(module: str, name: str, cause: Exception) -> type:
-    """A class that says what is missing as soon as somebody builds it."""
-
-    def __init__(self, *args, **kwargs) -> None:  # noqa: N807
-        raise ImportError(
-            f"{module}.{name} is not available because {module} failed to import: {cause}. "
-            "Install the package that it names to use it."
-        ) from cause
-
-    return type(name, (), {"__init__": __init__, "__module__": module})
+def apply() -> None:
+    """Installs the repairs that this environment may need; calling it again changes nothing."""
+    if not hasattr(np, "bool8"):
+        np.bool8 = np.bool_
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+        if "mmengine.logging.history_buffer" in sys.modules:
+            _allow_history_buffer(sys.modules["mmengine.logging.history_buffer"])
 
 
-class _TolerantLoader(importlib.abc.Loader):
-    """Executes a module of mmagic, and keeps what it defined so far when it fails."""
+@contextmanager
+def explain_refused_checkpoint(source: str | Path) -> Iterator[None]:
+    """Turns torch's refusal to unpickle arbitrary code into an error that says what to do.
 
-    def __init__(self, loader: importlib.abc.Loader) -> None:
+    Args:
+        source: The checkpoint that is loaded inside the ``with`` block.
+
+    Raises:
+        pickle.UnpicklingError: With the file's name, the refused object and the opt-in.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), str(error))
+        raise pickle.UnpicklingError(
+            f"{source} was refused, because it does not consist of tensors and plain values only, "
+            f"and loading anything else can run code hidden in it.\n  {reason.strip()}\n"
+            "If the file is intact and you trust its source, repeat the command with the "
+            "environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1."
+        ) from None
+
+
+class _Loader(importlib.abc.Loader):
+    """Hands the ordinary loader back to the module, then lets ``execute`` run it."""
+
+    def __init__(
+        self,
+        loader: importlib.abc.Loader,
+        execute: Callable[[importlib.abc.Loader, ModuleType], None],
+    ) -> None:
         self.loader = loader
+        self.execute = execute
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        try:
-            self.loader.exec_module(module)
-        except (ImportError, AttributeError, TypeError) as error:
-            _skipped[module.__name__] = error
-            cause = error
-
-            def __getattr__(name: str) -> type:  # noqa: N807
-                if name.startswith("__"):
-                    raise AttributeError(name)
-                return _placeholder(module.__name__, name, cause)
-
-            module.__getattr__ = __getattr__
+        module.__spec__.loader = module.__loader__ = self.loader
+        self.execute(self.loader, module)
 
 
-class _MMagicFinder(importlib.abc.MetaPathFinder):
-    """Hands the sub-modules of mmagic to :class:`_TolerantLoader`."""
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds modules as Python does, and attaches a repair to the few that may need one."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if not fullname.startswith("mmagic."):
+        execute = _REPAIRS.get(fullname)
+        if execute is None and fullname.startswith("mmagic."):
+            execute = _execute_tolerantly
+        if execute is None:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        others = (finder for finder in sys.meta_path if finder is not self)
+        specs = (f.find_spec(fullname, path, target) for f in others if hasattr(f, "find_spec"))
+        spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _TolerantLoader(spec.loader)
+            spec.loader = _Loader(spec.loader, execute)
         return spec
 
 
-def apply() -> None:
-    """Applies every repair that this environment needs; calling it again changes nothing."""
-    if not hasattr(np, "bool8"):
-        np.bool8 = np.bool_
+# ------------------------------------------------------------------------------------------------
+# mmagic
+
+
+def _execute_mmagic(loader: importlib.abc.Loader, module: ModuleType) -> None:
+    """Says which mmcv mmagic accepts when it refuses the installed one."""
     try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        apply.library = library
-        for name in [n for n in sys.modules if n.startswith("torchvision")]:
+        loader.exec_module(module)
+    except AssertionError as error:
+        raise RuntimeError(
+            f"mmagic does not accept the installed versions ({error}). It needs mmcv or mmcv-lite "
+            "from 2.0.0 to 2.1.0, e.g. `pip install mmcv-lite==2.1.0`."
+        ) from error
+    except ModuleNotFoundError as error:
+        if error.name == "mmcv":
+            error.msg += "; `pip install mmcv-lite==2.1.0`, or the full mmcv==2.1.0"
+        raise
+
+
+def _execute_tolerantly(loader: importlib.abc.Loader, module: ModuleType) -> None:
+    """Executes a module of mmagic; keeps what it defined when an optional package stops it."""
+    quiet = redirect_stdout(StringIO()) if module.__name__.startswith(_NOISY) else nullcontext()
+    try:
+        with quiet, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Diffusion .* are not registered")
+            loader.exec_module(module)
+    except Exception as error:
+        cause = _optional_failure(module.__name__, error)
+        if cause is None:
+            raise
+        _skipped[module.__name__] = cause
+        _offer_placeholders(loader, module, cause)
+
+
+def _optional_failure(module: str, error: BaseException) -> Exception | None:
+    """Returns what an optional package did to ``module``, or None when the error is a real one."""
+    if module in _UNCHECKED and isinstance(error, TypeError):
+        try:
+            importlib.import_module(_UNCHECKED[module])
+        except Exception as cause:
+            return cause
+    if isinstance(error, ImportError) and error.name:
+        return error if _package(error.name) not in _OWN else None
+    if _raised_by_optional_package(error):
+        return error
+    cause = error.__cause__
+    if cause is None and isinstance(error, ImportError | RuntimeError):
+        cause = error.__context__  # `except ImportError: raise RuntimeError('Please install X')`
+    return _optional_failure(module, cause) if isinstance(cause, Exception) else None
+
+
+def _raised_by_optional_package(error: BaseException) -> bool:
+    """Whether a package that mmagic can do without raised the error, or lacks the attribute."""
+    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
+        return _is_optional(error.obj.__name__)
+    names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    last = max((i for i, name in enumerate(names) if _package(name) in _OWN), default=-1)
+    return any(_is_optional(name) for name in names[last + 1 :])
+
+
+def _is_optional(module: str) -> bool:
+    package = _package(module)
+    return package not in _OWN | _REQUIRED | sys.stdlib_module_names and package != "__main__"
+
+
+def _package(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _advice(cause: Exception) -> str:
+    """What to install, in words."""
+    if isinstance(cause, ModuleNotFoundError) and cause.name:
+        package = _package(cause.name)
+        return f"Install {_INSTALL_NAMES.get(package, package)} to use it."
+    return "Install a version of that package that works with mmagic 1.2 to use it."
+
+
+def _placeholder(module: str, name: str, cause: Exception) -> type:
+    """A class that says what is missing as soon as it, or a subclass, is built."""
+
+    def __new__(cls: type, *args: object, **kwargs: object) -> None:  # noqa: N807
+        raise ImportError(
+            f"{name} is not available, because {module} could not be imported: "
+            f"{type(cause).__name__}: {cause}. {_advice(cause)}",
+            name=getattr(cause, "name", None),
+        ) from cause
+
+    return type(name, (), {"__new__": __new__, "__module__": module})
+
+
+def _offer_placeholders(loader: importlib.abc.Loader, module: ModuleType, cause: Exception) -> None:
+    """Gives a skipped module placeholders for what it did not come to define."""
+    name = module.__name__
+
+    def __getattr__(attribute: str) -> object:  # noqa: N807
+        if attribute.startswith("__"):
+            raise AttributeError(f"module {name!r} has no attribute {attribute!r}")
+        if hasattr(module, "__path__") and importlib.util.find_spec(f"{name}.{attribute}"):
+            return importlib.import_module(f"{name}.{attribute}")
+        placeholder = _placeholder(name, attribute, cause)
+        setattr(module, attribute, placeholder)
+        return placeholder
+
+    module.__getattr__ = __getattr__
+    registries = importlib.import_module("mmagic.registry")
+    for registry_name, class_name in _registered_classes(loader.get_source(name) or ""):
+        registry = getattr(registries, registry_name, None)
+        if registry is not None and class_name not in registry.module_dict:
+            registry.register_module(name=class_name, module=getattr(module, class_name))
+
+
+def _registered_classes(source: str) -> Iterator[tuple[str, str]]:
+    """Yields (registry, class) for each ``@REGISTRY.register_module()`` in the source."""
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for decorator in node.decorator_list:
+            match decorator:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=registry), attr=method)):
+                    if method == "register_module":
+                        yield registry, node.name
+
+
+# ------------------------------------------------------------------------------------------------
+# torchvision and torch
+
+
+def _execute_torchvision(loader: importlib.abc.Loader, module: ModuleType) -> None:
+    """Declares the operators that a torchvision built for another torch could not load."""
+    try:
+        loader.exec_module(module)
+    except RuntimeError as error:
+        if "operator torchvision::" not in str(error):
+            raise
+        import torch
+
+        # Only the schemas: the operators stay unusable, but mmagic never calls them.
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        _torchvision_libraries.append(library)
+        for operator in _TORCHVISION_OPERATORS:
+            if not hasattr(torch.ops.torchvision, operator):
+                library.define(f"{operator}(Tensor dets, Tensor scores, float threshold) -> Tensor")
+        for name in [name for name in sys.modules if name.startswith("torchvision.")]:
             del sys.modules[name]
-        import torchvision  # noqa: F401
-    if not any(isinstance(f, _MMagicFinder) for f in sys.meta_path):
-        sys.meta_path.insert(0, _MMagicFinder())
+        loader.exec_module(module)
+
+
+def _execute_history_buffer(loader: importlib.abc.Loader, module: ModuleType) -> None:
+    loader.exec_module(module)
+    _allow_history_buffer(module)
+
+
+def _allow_history_buffer(module: ModuleType) -> None:
+    """Lets torch's safe loading read mmengine's log history: numpy arrays of numbers."""
+    import torch
+
+    allow = getattr(torch.serialization, "add_safe_globals", None)
+    if allow is None:  # torch < 2.4 does not load safely by default
+        return
+    core = getattr(np, "_core", None) or np.core
+    number_types = {type(np.dtype(code)) for code in "?bhilqBHILQefd"}
+    allow(
+        [
+            module.HistoryBuffer,
+            np.ndarray,
+            np.dtype,
+            core.multiarray._reconstruct,
+            core.multiarray.scalar,
+            *number_types,
+        ]
+    )
+
+
+_REPAIRS: dict[str, Callable[[importlib.abc.Loader, ModuleType], None]] = {
+    "mmagic": _execute_mmagic,
+    "torchvision": _execute_torchvision,
+    "mmengine.logging.history_buffer": _execute_history_buffer,
+}
