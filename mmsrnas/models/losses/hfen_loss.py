@@ -35,8 +35,9 @@ class HFENLoss(nn.Module):
 
     def edges(self, image: Tensor) -> Tensor:
         """Normalised edges ``(N, 1, H - 4, W - 4)`` of images ``(N, C, H, W)``."""
-        gray = image.sum(dim=1, keepdim=True)
-        smooth = F.conv2d(gray, self.gauss.to(image.dtype))
+        channels = image.size(1)
+        gauss = self.gauss.to(image.dtype).expand(channels, -1, -1, -1)
+        smooth = F.conv2d(image, gauss, groups=channels).sum(dim=1, keepdim=True)
         edges = F.conv2d(smooth, self.laplace.to(image.dtype), padding=1)
         peak = edges.max()
         # A flat batch has no edge to normalise by.

@@ -60,7 +60,7 @@ def test_equals_the_released_supernet(refs, rule):
     torch.testing.assert_close(net.alpha.grad, reference, rtol=0, atol=5e-5)
     for i, index in enumerate(indices):
         reference = torch.from_numpy(dump[f"gbeta_{name}_{index}"])
-        torch.testing.assert_close(net.beta[i].grad, reference, rtol=0, atol=1e-6)
+        torch.testing.assert_close(net.beta[i].grad, reference, rtol=0, atol=1e-5)
 
 
 def test_parameter_count():

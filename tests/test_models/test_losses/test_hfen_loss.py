@@ -14,7 +14,7 @@ def test_equals_the_released_loss(refs, data_range):
     pred = (torch.from_numpy(dump["output"]) * factor).requires_grad_()
     target = torch.from_numpy(dump["target"]) * factor
     loss = HFENLoss(1.0, data_range)(pred, target)
-    assert loss.item() / factor == pytest.approx(float(dump["hfen"]), abs=1e-6)
+    assert loss.item() / factor == pytest.approx(float(dump["hfen"]), rel=3e-4)
     (gradient,) = torch.autograd.grad(loss, pred)
     reference = torch.from_numpy(dump["grad_hfen"])
     torch.testing.assert_close(gradient, reference, rtol=1e-3, atol=1e-8)
