@@ -1,0 +1,41 @@
+# `make demo` and `make test` need nothing but Python 3.11, pip and make.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+LOCK := requirements/lock.txt requirements/lock-nodeps.txt
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint format clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
+
+venv: $(STAMP)  ## create .venv with the exact packages of requirements/lock.txt
+
+$(STAMP): $(LOCK) pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \
+	  echo "mmsrnas needs Python 3.11 or 3.12 to create .venv; '$(PYTHON)' is not." >&2; \
+	  echo "Install one, and name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -r requirements/lock.txt
+	$(BIN)/python -m pip install --no-deps -r requirements/lock-nodeps.txt
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: venv  ## search, derive, train and test a network on real photographs
+	$(BIN)/python tools/demo.py
+
+test: lint  ## formatting, lint and all tests
+	$(BIN)/python -m pytest
+
+lint: venv  ## formatting and lint only
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: venv  ## format the code
+	$(BIN)/ruff format .
+
+clean:  ## remove .venv and everything that was built
+	rm -rf .venv build dist mmsrnas.egg-info mmsrnas/.mim .pytest_cache .ruff_cache
