@@ -1,6 +1,6 @@
 """Supernets, networks and losses; none of them needs ``mmagic.models``."""
 
 from .dlsr import DLSRNet, DLSRSupernet
-from .losses import HFENLoss, SumLoss
+from .losses import ComplexityLoss, HFENLoss, SumLoss
 
-__all__ = ["DLSRNet", "DLSRSupernet", "HFENLoss", "SumLoss"]
+__all__ = ["ComplexityLoss", "DLSRNet", "DLSRSupernet", "HFENLoss", "SumLoss"]
