@@ -184,8 +184,9 @@ def _optional_failure(module: str, error: BaseException) -> Exception | None:
 
 def _raised_by_optional_package(error: BaseException) -> bool:
     """Whether a package that mmagic can do without raised the error, or lacks the attribute."""
-    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
-        return _is_optional(error.obj.__name__)
+    lacking = error.obj if isinstance(error, AttributeError) else None
+    if isinstance(lacking, ModuleType) and _is_optional(lacking.__name__):
+        return True
     names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     last = max((i for i, name in enumerate(names) if _package(name) in _OWN), default=-1)
     return any(_is_optional(name) for name in names[last + 1 :])
