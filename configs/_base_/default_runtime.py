@@ -15,8 +15,6 @@ default_hooks = dict(
         rule="greater",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
-    # --cfg-options default_hooks.visualization.on_test=True writes HR, LR and SR of every test image.
-    visualization=dict(type="BasicVisualizationHook", interval=1, on_val=False, on_test=False),
 )
 
 env_cfg = dict(
@@ -31,6 +29,8 @@ log_processor = dict(type="LogProcessor", window_size=100, by_epoch=False)
 load_from = None
 resume = False
 
+# No image is written: that takes a BasicVisualizationHook, which during a test also loads the
+# training set (it asks the runner for its iteration).
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(
     type="ConcatImageVisualizer",
