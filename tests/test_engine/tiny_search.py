@@ -1,12 +1,6 @@
-"""A search that takes seconds: a supernet of four convolutions on images of 40x40 pixels.
+"""A search that takes seconds: a supernet of four convolutions on images of 40x40 pixels."""
 
-Also a program, ``python tiny_search.py FOLDER OPTIONS_AS_JSON``: the tests of resuming and of
-distributed training start it in processes of their own.
-"""
-
-import json
 import os
-import sys
 from pathlib import Path
 
 import cv2
@@ -23,12 +17,13 @@ from mmsrnas.registry import MODELS
 class TinySupernet(nn.Module):
     """One mixed layer of four candidates, three sets of weights for them, and a beta of two."""
 
-    def __init__(self, norm: bool = False, collapsed: str | None = None) -> None:
+    def __init__(self, norm=False, dropout=0.0, collapsed=None) -> None:
         super().__init__()
         self.candidates = nn.ModuleList(
             nn.Conv2d(3, 3, k, padding=k // 2, bias=False) for k in (1, 3, 5, 7)
         )
         self.norm = nn.BatchNorm2d(3) if norm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
         self.alpha = nn.Parameter(1e-3 * torch.randn(3, 4))
         self.beta = nn.Parameter(1e-3 * torch.randn(2))
         self.collapsed = collapsed
@@ -44,7 +39,7 @@ class TinySupernet(nn.Module):
         return self.collapsed
 
     def forward(self, x):
-        share = self.beta.softmax(0)
+        x, share = self.dropout(x), self.beta.softmax(0)
         for weights in self.alpha.softmax(1):
             mixed = sum(w * op(x) for w, op in zip(weights, self.candidates, strict=True))
             x = share[0] * x + share[1] * self.norm(mixed)
@@ -94,6 +89,7 @@ def config(
     supernet=None,
     arch=None,
     hooks=(),
+    exact=True,
     **kwargs,
 ) -> dict:
     """Config of a search on the images of ``folder``; ``kwargs`` override its keys."""
@@ -103,6 +99,7 @@ def config(
         optimizer=dict(type="Adam", lr=0.05, betas=(0.5, 0.999)),
         dataloader=dataloader(folder, (8, 12), workers),
     )
+    exact_resume = [dict(type="mmsrnas.ExactResumeHook")] if exact else []
     cfg = dict(
         default_scope="mmagic",
         work_dir=str(folder / run),
@@ -123,7 +120,7 @@ def config(
             logger=dict(type="LoggerHook", interval=1),
             checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=save_interval),
         ),
-        custom_hooks=[arch_hook | (arch or {}), dict(type="mmsrnas.ExactResumeHook"), *hooks],
+        custom_hooks=[arch_hook | (arch or {}), *exact_resume, *hooks],
         log_processor=dict(type="LogProcessor", by_epoch=False),
         randomness=dict(seed=3),
         log_level="ERROR",
@@ -149,6 +146,6 @@ def runner(folder, **kwargs) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-if __name__ == "__main__":
+def search(folder, **kwargs) -> None:
     torch.set_num_threads(1)
-    runner(sys.argv[1], **json.loads(sys.argv[2])).train()
+    runner(folder, **kwargs).train()
