@@ -49,8 +49,14 @@ _INSTALL_NAMES = {
 }
 # Modules of mmagic that use a package without checking that it is there.
 _UNCHECKED = {"mmagic.models.archs": "diffusers"}
-# Modules of mmagic that print a line for each missing operator of mmcv.
-_NOISY = tuple(f"mmagic.models.editors.{name}." for name in ("mspie", "stylegan2", "stylegan3"))
+# Modules of mmagic that tell of missing packages whether or not anybody wants to use them.
+_NOISY = (
+    "mmagic.models.archs",
+    "mmagic.models.diffusion_schedulers",
+    "mmagic.models.editors.mspie.",
+    "mmagic.models.editors.stylegan2.",
+    "mmagic.models.editors.stylegan3.",
+)
 _TORCHVISION_OPERATORS = ("nms", "qnms")
 _STATISTICS = frozenset({"current", "max", "mean", "min"})
 _torchvision_libraries: list[object] = []  # a declaration lasts as long as its library object
@@ -152,10 +158,8 @@ def _execute_mmagic(loader: importlib.abc.Loader, module: ModuleType) -> None:
 
 def _execute_tolerantly(loader: importlib.abc.Loader, module: ModuleType) -> None:
     """Executes a module of mmagic; keeps what it defined when an optional package stops it."""
-    quiet = redirect_stdout(StringIO()) if module.__name__.startswith(_NOISY) else nullcontext()
     try:
-        with quiet, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Diffusion .* are not registered")
+        with _quiet() if module.__name__.startswith(_NOISY) else nullcontext():
             loader.exec_module(module)
     except Exception as error:
         cause = _optional_failure(module.__name__, error)
@@ -163,6 +167,13 @@ def _execute_tolerantly(loader: importlib.abc.Loader, module: ModuleType) -> Non
             raise
         _skipped[module.__name__] = cause
         _offer_placeholders(loader, module, cause)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with redirect_stdout(StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Diffusion .* are not registered")
+        yield
 
 
 def _optional_failure(module: str, error: BaseException) -> Exception | None:
@@ -250,9 +261,8 @@ def _registered_classes(source: str) -> Iterator[tuple[str, str]]:
             continue
         for decorator in node.decorator_list:
             match decorator:
-                case ast.Call(func=ast.Attribute(value=ast.Name(id=registry), attr=method)):
-                    if method == "register_module":
-                        yield registry, node.name
+                case ast.Call(ast.Attribute(ast.Name(registry), "register_module")):
+                    yield registry, node.name
 
 
 # ------------------------------------------------------------------------------------------------
