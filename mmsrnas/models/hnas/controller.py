@@ -150,6 +150,10 @@ class HNASController(BaseModule):
             ``'fixed'`` make them its first state, and complete.
         init_cfg: Initialisation config of mmengine.
 
+    Attributes:
+        baseline: Moving average of the rewards, kept by the search.
+        psnr_std: Spread in dB of the PSNR of random architectures, kept by the search.
+
     Raises:
         ValueError: Unknown ``compat``.
     """
@@ -171,6 +175,8 @@ class HNASController(BaseModule):
         self.normal = CellPolicy(nodes, len(space.normal_ops), hidden, not official)
         self.upsampling = CellPolicy(nodes, len(space.upsampling_ops), hidden, not official)
         self.position = PositionPolicy(space.num_layers, hidden, "input" if official else "state")
+        self.register_buffer("baseline", torch.tensor(torch.nan))
+        self.register_buffer("psnr_std", torch.tensor(torch.nan))
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -0.1, 0.1)
         nn.init.zeros_(self.normal.op_head.bias)
@@ -180,14 +186,16 @@ class HNASController(BaseModule):
 
         Args:
             count: Number of genotypes.
-            generator: Source of randomness, on the device of the controller.
+            generator: Source of randomness, on the CPU.
 
         Returns:
             The decisions, differentiable.
         """
 
         def choose(log_probs: Tensor) -> Tensor:
-            return torch.multinomial(log_probs.detach().exp(), 1, generator=generator)[:, 0]
+            # On the CPU, the same generator draws the same on every device.
+            probs = log_probs.detach().exp().cpu()
+            return torch.multinomial(probs, 1, generator=generator)[:, 0].to(log_probs.device)
 
         return self._run(count, choose)
 

@@ -1,6 +1,6 @@
 """The supernet of HNAS: the weights of every architecture, of which one runs at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -13,7 +13,7 @@ from mmsrnas.registry import MODELS
 from .modules import HNASBase, HNASCell, build_op
 from .space import HNASSpace
 
-__all__ = ["HNASSupernet", "batch_statistics"]
+__all__ = ["HNASSupernet", "batch_statistics", "calibrate"]
 
 
 class SharedCell(HNASCell):
@@ -111,7 +111,7 @@ class HNASSupernet(HNASBase):
             SharedCell(*args, self.space.upsampling_ops, upscale_factor, upsamples=True)
             for _ in range(num_layers)
         )
-        cfg = dict(type="HNASController") | (controller or {})
+        cfg = dict(type="mmsrnas.HNASController") | (controller or {})
         self.controller = MODELS.build(cfg | {"space": self.space})
 
     def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -146,6 +146,10 @@ class HNASSupernet(HNASBase):
         return self.run_cells(x, cells)
 
 
+def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
 @contextmanager
 def batch_statistics(model: nn.Module) -> Iterator[None]:
     """Normalises by the statistics of the batch, and leaves the running ones alone.
@@ -155,7 +159,7 @@ def batch_statistics(model: nn.Module) -> Iterator[None]:
     Args:
         model: The model, in training mode inside.
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = _norms(model)
     training = model.training
     for norm in norms:
         norm.track_running_stats = False
@@ -166,3 +170,25 @@ def batch_statistics(model: nn.Module) -> Iterator[None]:
         for norm in norms:
             norm.track_running_stats = True
         model.train(training)
+
+
+@torch.no_grad()
+def calibrate(net: HNASSupernet, architecture: HNASGenotype, batches: Iterable[Tensor]) -> None:
+    """Replaces the running statistics of an architecture by those of its own activations.
+
+    Args:
+        net: The supernet, whose mode stays as it is.
+        architecture: The architecture; what it does not use is reset.
+        batches: LR images ``(N, 3, H, W)`` in [0, 1]; statistics are averaged over the batches.
+    """
+    norms, training = _norms(net), net.training
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average
+    net.train()
+    for batch in batches:
+        net(batch, architecture)
+    net.train(training)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
