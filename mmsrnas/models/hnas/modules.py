@@ -59,7 +59,7 @@ class RCAB(nn.Module):
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1),
             *_norm(channels, norm, affine=True),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Conv2d(channels, channels, 3, padding=1),
             *_norm(channels, norm, affine=True),
             ChannelAttention(channels),
@@ -71,11 +71,12 @@ class RCAB(nn.Module):
 
 
 def _sep_conv(channels: int, norm: bool, kernel_size: int) -> nn.Module:
-    def half() -> list[nn.Module]:
+    def half(owns_input: bool) -> list[nn.Module]:
         depthwise = Depthwise(channels, kernel_size)
-        return [nn.ReLU(), depthwise, Conv(channels, 1), *_norm(channels, norm)]
+        relu = nn.ReLU(inplace=owns_input)
+        return [relu, depthwise, Conv(channels, 1), *_norm(channels, norm)]
 
-    return nn.Sequential(*half(), *half())
+    return nn.Sequential(*half(False), *half(True))
 
 
 def _dil_conv(channels: int, norm: bool, kernel_size: int) -> nn.Module:
@@ -306,8 +307,9 @@ class HNASBase(BaseModule):
         x = x.contiguous(memory_format=torch.channels_last)
         output = self.stem(x * self.img_range - self.mean)
         previous = current = F.relu(output)
-        for cell, upsamples in cells:
+        for index, (cell, upsamples) in enumerate(cells, start=1):
             output = cell(previous, current)
-            rectified = F.relu(output)
-            previous, current = (rectified if upsamples else current), rectified
+            if index < len(cells):  # cells read rectified features, the last convolution does not
+                output = F.relu(output, inplace=True)
+                previous, current = (output if upsamples else current), output
         return (self.conv_last(output) + self.mean) / self.img_range
