@@ -3,6 +3,7 @@
 import pytest
 import tiny_search
 from mmengine.dataset import RepeatDataset
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from mmsrnas.engine.data import cycle, require_disjoint
@@ -39,8 +40,9 @@ def test_no_batch(images):
 
 def test_repeated_images_are_seen_through(images):
     def dataset(index_range):
-        cfg = tiny_search.dataloader(images, index_range)
-        return Runner.build_dataloader(cfg).dataset
+        with DefaultScope.overwrite_default_scope("mmagic"):
+            cfg = tiny_search.dataloader(images, index_range)
+            return Runner.build_dataloader(cfg).dataset
 
     train = RepeatDataset(dataset((0, 4)), times=1000)
     require_disjoint(train, dataset((4, 6)))
