@@ -58,8 +58,6 @@ GENOTYPE = WORK / "genotype.json"
 FAST_TRAIN = [
     "train_cfg.max_iters=4",
     "train_dataloader.batch_size=2",
-    "train_dataloader.num_workers=0",
-    "train_dataloader.persistent_workers=False",
     "default_hooks.logger.interval=1",
     "log_processor.window_size=1",
     "default_hooks.checkpoint.interval=4",
@@ -68,8 +66,6 @@ FAST_SEARCH = [
     *FAST_TRAIN,
     "custom_hooks.0.warmup_iters=2",
     "custom_hooks.0.dataloader.batch_size=2",
-    "custom_hooks.0.dataloader.num_workers=0",
-    "custom_hooks.0.dataloader.persistent_workers=False",
 ]
 
 
