@@ -9,13 +9,13 @@ from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIMIZERS
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmsrnas.engine.data import cycle, require_disjoint
 from mmsrnas.engine.second_order import second_order_gradients
-from mmsrnas.engine.supernet import find_supernet, unwrap
+from mmsrnas.engine.supernet import find_supernet, is_training, unwrap
 from mmsrnas.registry import HOOKS, MODELS
 
 __all__ = ["ArchOptimizerHook"]
@@ -98,8 +98,8 @@ class ArchOptimizerHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Takes the architecture parameters out of the gradient reduction of the weight step."""
-        if not isinstance(runner._train_loop, BaseLoop):
-            return  # validation or test of a supernet
+        if not is_training(runner):
+            return
         for _, param in find_supernet(runner.model).arch_parameters():
             param.requires_grad_(False)
         if isinstance(runner.model, DistributedDataParallel):
