@@ -57,6 +57,7 @@ def test_validation_alone_writes_nothing(images):
     hooks = [{"type": "mmsrnas.GenotypeHook"}]
     # `save_best` of mmengine needs a training run.
     options = {"run": "validated", "val_interval": 2, "hooks": hooks, "default_hooks": {}}
-    metrics = tiny_search.runner(images, **options).val()
-    assert metrics["tiny/PSNR"] > 0
+    runner = tiny_search.runner(images, **options)
+    runner.val()
+    assert runner.message_hub.get_scalar("val/tiny/PSNR").current() > 0
     assert not (images / "validated" / "genotype.json").exists()
