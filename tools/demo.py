@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -116,7 +117,10 @@ def stage(title: str, start: float) -> None:
 
 
 def run(tool: str, *args: object, options: list[str] | None = None) -> None:
-    """Shows and runs a command of ``tools/``; its failure ends the demo."""
+    """Shows and runs a command of ``tools/``; its failure ends the demo.
+
+    Training and testing print their whole config: only their progress is shown, all is logged.
+    """
     command = [str(TOOLS / tool), *map(str, args)]
     if options:
         command += ["--cfg-options", *options]
@@ -124,8 +128,23 @@ def run(tool: str, *args: object, options: list[str] | None = None) -> None:
     with open(WORK / "commands.txt", "a") as file:
         file.write(line + "\n")
     print(f"$ {line}", flush=True)
-    if code := subprocess.run([sys.executable, *command]).returncode:
-        raise SystemExit(f"The command above failed with exit code {code}.")
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    last = deque(maxlen=30)
+    with process, open(WORK / "log.txt", "a") as log:
+        for line in process.stdout:
+            log.write(line)
+            last.append(line)
+            if tool not in ("train.py", "test.py") or "Iter(" in line or "Genotype" in line:
+                print(line, end="", flush=True)
+    if process.returncode:
+        print("".join(last))
+        raise SystemExit(f"The command failed with exit code {process.returncode}.")
 
 
 def prepare_photographs() -> None:
