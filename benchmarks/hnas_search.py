@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from mmsrnas.engine.runner import PolicyGradient, Reward
-from mmsrnas.engine.runner.reward import batch_psnr
+from mmsrnas.engine.runner.reward import batch_psnr, mean_of_others
 from mmsrnas.genotypes import HNASGenotype
 from mmsrnas.models import HNASSupernet
 from mmsrnas.models.hnas.controller import reinforce_loss
@@ -109,8 +109,9 @@ class Steps:
         target = self.hr * 255
         with torch.no_grad(), batch_statistics(net):
             scores = [self.reward.psnr(net(self.lr, g) * 255, target) for g in genotypes]
-        bicubic = self.reward.bicubic_psnr(self.lr * 255, target)
-        rewards = self.reward(torch.stack(scores), bicubic, torch.tensor(1.0), genotypes)
+        self.reward.bicubic_psnr(self.lr * 255, target)  # for the log
+        psnr = torch.stack(scores)
+        rewards = self.reward(psnr, mean_of_others(psnr), torch.tensor(1.0), genotypes)
         self.gradient.update(sample, rewards, self.optimizers[net][1], 0.5)
 
 

@@ -71,8 +71,8 @@ def score_candidates(
 ) -> float:
     """Scores every candidate on all validation images.
 
-    The statistics of normalisation are those of the candidate on the calibration batches. The unit
-    of the quality in the reward is the standard deviation of PSNR over the random candidates.
+    The statistics of normalisation are those of the candidate on the calibration batches. The
+    quality in the reward is in standard deviations of PSNR above the mean of the random candidates.
 
     Args:
         candidates: Architectures; PSNR, cost and reward are filled in.
@@ -102,9 +102,9 @@ def score_candidates(
         candidate.psnr = torch.stack(scores).mean().item()
         candidate.cost = reward.cost(candidate.genotype)
     psnr = torch.tensor([candidate.psnr for candidate in candidates])
-    spread = psnr[[candidate.group == "random" for candidate in candidates]].std()
+    random = psnr[[candidate.group == "random" for candidate in candidates]]
     genotypes = [candidate.genotype for candidate in candidates]
-    rewards = reward(psnr, bicubic.mean().cpu(), spread, genotypes).tolist()
+    rewards = reward(psnr, random.mean(), random.std(), genotypes).tolist()
     for candidate, value in zip(candidates, rewards, strict=True):
         candidate.reward = value
     return bicubic.mean().item()

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mmsrnas.engine.runner import Reward
-from mmsrnas.engine.runner.reward import batch_psnr, image_psnr
+from mmsrnas.engine.runner.reward import MIN_PSNR_STD, batch_psnr, image_psnr, mean_of_others
 from mmsrnas.models.hnas.cost import HNASCost, multi_adds
 from mmsrnas.models.hnas.space import HNASSpace
 
@@ -47,6 +47,25 @@ def test_fixed_reward_is_in_standard_deviations():
     for value, p, genotype in zip(values.tolist(), psnr.tolist(), GENOTYPES, strict=True):
         cost = (multi_adds(genotype, 4, 2, (8, 8)) - COST.mean) / COST.std
         assert value == pytest.approx(0.3 * (p - 29) / 0.5 - 0.7 * cost, rel=1e-6)
+
+
+def test_images_do_not_matter_to_the_fixed_reward():
+    """Easier images raise every PSNR alike; rewards and their order stay."""
+    psnr = torch.tensor([30.0, 31, 29, 30.5, 28], dtype=torch.double)
+    std, reward = torch.tensor(0.5), Reward(0.9, COST)
+    first = reward(psnr, mean_of_others(psnr), std, GENOTYPES)
+    second = reward(psnr + 7, mean_of_others(psnr + 7), std, GENOTYPES)
+    torch.testing.assert_close(first, second)
+
+
+def test_mean_of_others_leaves_each_one_out():
+    assert mean_of_others(torch.tensor([1.0, 2.0, 6.0])).tolist() == [4.0, 3.5, 1.5]
+
+
+def test_next_to_no_spread_is_no_unit():
+    psnr, free = torch.tensor([30.0, 30.01, 30, 30, 30]), Reward(1.0, COST)
+    values = free(psnr, torch.tensor(30.0), torch.tensor(1e-6), GENOTYPES)
+    assert values[1].item() == pytest.approx(0.01 / MIN_PSNR_STD, rel=1e-3)
 
 
 def test_released_reward_has_the_raw_units():

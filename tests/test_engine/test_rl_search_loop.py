@@ -92,8 +92,8 @@ def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeyp
         scored.append(architecture)
         return forward(x, architecture)
 
-    def spy_reward(self, psnr, bicubic, psnr_std, genotypes):
-        result = reward(self, psnr, bicubic, psnr_std, genotypes)
+    def spy_reward(self, psnr, reference, psnr_std, genotypes):
+        result = reward(self, psnr, reference, psnr_std, genotypes)
         rewards.append((list(scored), list(genotypes), result.tolist()))
         return result
 
@@ -215,7 +215,11 @@ def test_runner_adds_what_a_search_needs(images):
     ("options", "message"),
     [
         (dict(loop=dict(policy_dataloader=None)), "train_cfg.policy_dataloader: the policy needs"),
-        (dict(loop=dict(num_samples=0)), "train_cfg.num_samples: expected at least 1, got 0"),
+        (dict(loop=dict(num_samples=1)), "train_cfg.num_samples: expected at least 2, got 1"),
+        (
+            dict(supernet=dict(controller=dict(compat="paper")), loop=dict(num_samples=0)),
+            "train_cfg.num_samples: expected at least 1, got 0",
+        ),
         (dict(loop=dict(num_references=1)), "train_cfg.num_references: expected at least 2"),
         (dict(loop=dict(weight_sampling="best")), "train_cfg.weight_sampling.*'best'"),
         (dict(loop=dict(performance_weight=1.5)), "performance_weight: expected 0 <= lambda"),

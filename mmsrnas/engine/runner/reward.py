@@ -9,7 +9,10 @@ from torch import Tensor
 from mmsrnas.genotypes import HNASGenotype
 from mmsrnas.models.hnas.cost import HNASCost, multi_adds
 
-__all__ = ["Reward", "batch_psnr", "image_psnr"]
+__all__ = ["Reward", "batch_psnr", "image_psnr", "mean_of_others"]
+
+MIN_PSNR_STD = 0.05
+"""Spread of PSNR in dB that is taken for one at least: an untrained supernet has next to none."""
 
 
 def image_psnr(prediction: Tensor, target: Tensor, crop_border: int) -> Tensor:
@@ -50,14 +53,19 @@ def _decibel(error: Tensor) -> Tensor:
     return 10 * torch.log10(255**2 / error.clamp(min=1e-6))
 
 
+def mean_of_others(psnr: Tensor) -> Tensor:
+    """For every architecture, the mean PSNR of all others ``(N,)``: a baseline without bias."""
+    return (psnr.sum() - psnr) / (len(psnr) - 1)
+
+
 class Reward:
     """``lambda * quality - (1 - lambda) * cost``.
 
     ``compat='fixed'`` measures both terms in standard deviations over random architectures, so
     that ``lambda=0.5`` weighs them alike:
 
-    * quality: gain in PSNR over bicubic interpolation of the same images, mean of the dB of the
-      images, divided by the standard deviation of PSNR that :meth:`calibrate` was told;
+    * quality: PSNR, mean of the dB of the images, against a reference on the same images. Images
+      differ by many dB, architectures by tenths: without reference the images would be rewarded;
     * cost: :meth:`HNASCost.normalised`.
 
     ``'paper'`` and ``'official'`` take the raw dB, and ``5e-9`` times the multiply-accumulates for
@@ -117,13 +125,14 @@ class Reward:
         return round(cost, 3) if official else cost
 
     def __call__(
-        self, psnr: Tensor, bicubic: Tensor, psnr_std: Tensor, genotypes: Sequence[HNASGenotype]
+        self, psnr: Tensor, reference: Tensor, psnr_std: Tensor, genotypes: Sequence[HNASGenotype]
     ) -> Tensor:
         """Rewards of architectures that were scored on the same images.
 
         Args:
             psnr: Their PSNR in dB ``(N,)``.
-            bicubic: PSNR in dB of bicubic interpolation, a scalar.
+            reference: PSNR in dB on the same images that each is compared with, ``(N,)`` or a
+                scalar, such as :func:`mean_of_others`.
             psnr_std: Standard deviation in dB of the PSNR of random architectures, a scalar.
             genotypes: The architectures.
 
@@ -135,7 +144,7 @@ class Reward:
         """
         quality = psnr.double()
         if self.compat == "fixed":
-            quality = (quality - bicubic) / psnr_std
+            quality = (quality - reference) / psnr_std.clamp(min=MIN_PSNR_STD)
         weight = self.performance_weight
         costs = self.costs(genotypes).to(quality.device)
         rewards = weight * quality - (1 - weight) * costs

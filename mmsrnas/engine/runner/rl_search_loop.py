@@ -7,12 +7,11 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
-from mmengine.runner.loops import _InfiniteDataloaderIterator
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from mmsrnas.engine.hooks.arch_optimizer_hook import _image_paths
+from mmsrnas.engine.data import cycle, require_disjoint
 from mmsrnas.engine.supernet import find_supernet, unwrap
 from mmsrnas.genotypes import HNASGenotype
 from mmsrnas.models.hnas.cost import HNASCost
@@ -20,7 +19,7 @@ from mmsrnas.models.hnas.supernet import batch_statistics, calibrate
 from mmsrnas.registry import LOOPS
 
 from .policy_gradient import PolicyGradient
-from .reward import Reward
+from .reward import Reward, mean_of_others
 
 __all__ = ["RLSearchLoop"]
 
@@ -54,7 +53,8 @@ class RLSearchLoop(IterBasedTrainLoop):
     ``optim_wrapper`` is a dict of two, ``weights`` and ``policy``. Logs ``loss`` for weights; for
     the policy ``reward``, ``psnr``, ``gain`` (over bicubic, in dB), ``cost`` (relative to random
     architectures), ``entropy`` (1 for a uniform policy), ``baseline``, and ``random_psnr`` and
-    ``random_reward`` of the references.
+    ``random_reward`` of the references. With ``compat='fixed'`` the quality of the samples is
+    relative to each other, and that of the references relative to the samples.
 
     Args:
         runner: The runner.
@@ -65,7 +65,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         weight_iters: Iterations on the weights in a row.
         policy_iters: Iterations on the policy in a row.
         warmup_iters: First iterations, on the weights.
-        num_samples: Architectures per update of the policy.
+        num_samples: Architectures per update of the policy, at least 2 with ``compat='fixed'``.
         num_references: Random architectures per turn, at least 2.
         entropy_weight: Weight of the entropy of the policy, first and last.
         baseline_momentum: Share of the old baseline in the new one.
@@ -101,7 +101,6 @@ class RLSearchLoop(IterBasedTrainLoop):
     ) -> None:
         _check_at_least(1, weight_iters=weight_iters, policy_iters=policy_iters)
         _check_at_least(0, warmup_iters=warmup_iters)
-        _check_at_least(1, num_samples=num_samples)
         _check_at_least(2, num_references=num_references)
         if weight_sampling not in ("policy", "uniform"):
             raise ValueError(
@@ -127,6 +126,8 @@ class RLSearchLoop(IterBasedTrainLoop):
                 f"{type(self.supernet).__name__} has none. Name type='mmsrnas.HNASSupernet'."
             )
         self.controller = self.supernet.controller
+        # `fixed` compares the samples of an update with each other.
+        _check_at_least(2 if self.controller.compat == "fixed" else 1, num_samples=num_samples)
         _leave_policy_out_of_reduction(runner, self.controller)
         scale, channels = self.supernet.upscale_factor, self.supernet.channels
         self.reward = Reward(
@@ -139,9 +140,11 @@ class RLSearchLoop(IterBasedTrainLoop):
         policy_dataloader = runner.build_dataloader(
             policy_dataloader, seed=runner.seed + SEED_OFFSET
         )
-        _check_data(self.dataloader, policy_dataloader, allow_shared_images)
+        key = "train_cfg.policy_dataloader"
+        if not allow_shared_images:
+            require_disjoint(self.dataloader.dataset, policy_dataloader.dataset, key)
         self.dataloader_iterator = self._alternate(
-            self.dataloader_iterator, _InfiniteDataloaderIterator(policy_dataloader)
+            self.dataloader_iterator, cycle(policy_dataloader, key)
         )
 
     def _turn(self, iteration: int) -> int:
@@ -229,8 +232,8 @@ class RLSearchLoop(IterBasedTrainLoop):
         psnr, random_psnr = psnr.split([len(genotypes), len(references)])
         if first:
             self._update_psnr_std(random_psnr)
-        args = bicubic, self.controller.psnr_std
-        rewards = self.reward(psnr, *args, genotypes)
+        std = self.controller.psnr_std
+        rewards = self.reward(psnr, mean_of_others(psnr), std, genotypes)
         log = self.policy_gradient.update(
             sample, rewards, self.runner.optim_wrapper["policy"], self._iter / self._max_iters
         )
@@ -239,11 +242,11 @@ class RLSearchLoop(IterBasedTrainLoop):
         log |= {"psnr": psnr.mean(), "gain": psnr.mean() - bicubic, "cost": relative}
         if first:
             log["random_psnr"] = random_psnr.mean()
-            log["random_reward"] = self.reward(random_psnr, *args, references).mean()
+            log["random_reward"] = self.reward(random_psnr, psnr.mean(), std, references).mean()
         return log
 
     def _update_psnr_std(self, psnr: Tensor) -> None:
-        old, new = self.controller.psnr_std, psnr.std().clamp(min=1e-3)
+        old, new = self.controller.psnr_std, psnr.std()
         if not old.isnan():
             new = PSNR_STD_MOMENTUM * old + (1 - PSNR_STD_MOMENTUM) * new
         old.copy_(new)
@@ -295,18 +298,6 @@ def _check_at_least(minimum: int, **values: int) -> None:
     for name, value in values.items():
         if value < minimum:
             raise ValueError(f"train_cfg.{name}: expected at least {minimum}, got {value!r}.")
-
-
-def _check_data(weights: DataLoader, policy: DataLoader, allow_shared_images: bool) -> None:
-    if len(policy.dataset) == 0:
-        raise ValueError("train_cfg.policy_dataloader: its dataset is empty.")
-    shared = sorted(_image_paths(weights.dataset) & _image_paths(policy.dataset))
-    if shared and not allow_shared_images:
-        raise ValueError(
-            f"train_cfg.policy_dataloader: {len(shared)} image(s) are in `train_dataloader` too, "
-            f"the first is '{shared[0]}'. Split the images between the two, or set "
-            "`train_cfg.allow_shared_images=True`."
-        )
 
 
 def _check_optimizers(wrapper: OptimWrapper | OptimWrapperDict, model: nn.Module) -> None:
