@@ -2,6 +2,7 @@
 
 from .hooks import ArchOptimizerHook, ExactResumeHook, GenotypeHook, SearchEarlyStopHook
 from .optim import AutocastOptimWrapper, SearchOptimWrapperConstructor
+from .runner import RLSearchLoop, RLSearchRunner
 from .supernet import find_supernet
 
 __all__ = [
@@ -9,6 +10,8 @@ __all__ = [
     "AutocastOptimWrapper",
     "ExactResumeHook",
     "GenotypeHook",
+    "RLSearchLoop",
+    "RLSearchRunner",
     "SearchEarlyStopHook",
     "SearchOptimWrapperConstructor",
     "find_supernet",

@@ -7,17 +7,22 @@ from typing import Any
 
 from .base import Genotype, GenotypeError
 from .dlsr import DLSR_OPS, DLSRGenotype
+from .hnas import HNAS_NORMAL_OPS, HNAS_PAPER_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
 
 __all__ = [
     "DLSR_OPS",
+    "HNAS_NORMAL_OPS",
+    "HNAS_PAPER_NORMAL_OPS",
+    "HNAS_UPSAMPLING_OPS",
     "DLSRGenotype",
     "Genotype",
     "GenotypeError",
+    "HNASGenotype",
     "load_genotype",
     "published_genotypes",
 ]
 
-_TYPES: dict[str, type[Genotype]] = {cls.method: cls for cls in (DLSRGenotype,)}
+_TYPES: dict[str, type[Genotype]] = {cls.method: cls for cls in (DLSRGenotype, HNASGenotype)}
 _PUBLISHED = Path(__file__).parent / "published"
 
 

@@ -1,6 +1,15 @@
 """Supernets, networks and losses; none of them needs ``mmagic.models``."""
 
 from .dlsr import DLSRNet, DLSRSupernet
-from .losses import ComplexityLoss, HFENLoss, SumLoss
+from .hnas import HNASController, HNASNet, HNASSupernet
+from .losses import HFENLoss, SumLoss
 
-__all__ = ["ComplexityLoss", "DLSRNet", "DLSRSupernet", "HFENLoss", "SumLoss"]
+__all__ = [
+    "DLSRNet",
+    "DLSRSupernet",
+    "HFENLoss",
+    "HNASController",
+    "HNASNet",
+    "HNASSupernet",
+    "SumLoss",
+]
