@@ -7,17 +7,21 @@ from typing import Any
 
 from .base import Genotype, GenotypeError
 from .dlsr import DLSR_OPS, DLSRGenotype
+from .hinas import HINAS_ACTIVATIONS, HINAS_OPS, HiNASGenotype
 
 __all__ = [
     "DLSR_OPS",
+    "HINAS_ACTIVATIONS",
+    "HINAS_OPS",
     "DLSRGenotype",
     "Genotype",
     "GenotypeError",
+    "HiNASGenotype",
     "load_genotype",
     "published_genotypes",
 ]
 
-_TYPES: dict[str, type[Genotype]] = {cls.method: cls for cls in (DLSRGenotype,)}
+_TYPES: dict[str, type[Genotype]] = {cls.method: cls for cls in (DLSRGenotype, HiNASGenotype)}
 _PUBLISHED = Path(__file__).parent / "published"
 
 
