@@ -52,6 +52,7 @@ _UNCHECKED = {"mmagic.models.archs": "diffusers"}
 # Modules of mmagic that print a line for each missing operator of mmcv.
 _NOISY = tuple(f"mmagic.models.editors.{name}." for name in ("mspie", "stylegan2", "stylegan3"))
 _TORCHVISION_OPERATORS = ("nms", "qnms")
+_STATISTICS = frozenset({"current", "max", "mean", "min"})
 _torchvision_libraries: list[object] = []  # a declaration lasts as long as its library object
 
 
@@ -183,8 +184,9 @@ def _optional_failure(module: str, error: BaseException) -> Exception | None:
 
 def _raised_by_optional_package(error: BaseException) -> bool:
     """Whether a package that mmagic can do without raised the error, or lacks the attribute."""
-    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
-        return _is_optional(error.obj.__name__)
+    lacking = error.obj if isinstance(error, AttributeError) else None
+    if isinstance(lacking, ModuleType) and _is_optional(lacking.__name__):
+        return True
     names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     last = max((i for i, name in enumerate(names) if _package(name) in _OWN), default=-1)
     return any(_is_optional(name) for name in names[last + 1 :])
@@ -283,24 +285,38 @@ def _execute_history_buffer(loader: importlib.abc.Loader, module: ModuleType) ->
 
 
 def _allow_history_buffer(module: ModuleType) -> None:
-    """Lets torch's safe loading read mmengine's log history: numpy arrays of numbers."""
+    """Lets torch's safe loading read mmengine's log history: numbers in numpy arrays."""
     import torch
 
     allow = getattr(torch.serialization, "add_safe_globals", None)
     if allow is None:  # torch < 2.4 does not load safely by default
         return
-    core = getattr(np, "_core", None) or np.core
-    number_types = {type(np.dtype(code)) for code in "?bhilqBHILQefd"}
+    history_buffer = module.HistoryBuffer
+
+    def statistic(owner: object, name: str) -> Callable:
+        if owner is not history_buffer or name not in _STATISTICS:
+            raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr({owner}, {name!r})")
+        return getattr(owner, name)
+
+    multiarray = (getattr(np, "_core", None) or np.core).multiarray
     allow(
-        [
-            module.HistoryBuffer,
-            np.ndarray,
-            np.dtype,
-            core.multiarray._reconstruct,
-            core.multiarray.scalar,
-            *number_types,
-        ]
+        [history_buffer, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
     )
+    # HistoryBuffer pickles its methods by getattr: allowed for these only.
+    allow([_under_name("builtins.getattr", statistic)])
+    for package in ("numpy._core", "numpy.core"):  # as numpy 2 and numpy 1 wrote it
+        for function in (multiarray._reconstruct, multiarray.scalar):
+            allow([_under_name(f"{package}.multiarray.{function.__name__}", function)])
+
+
+def _under_name(path: str, function: Callable) -> Callable:
+    """The function under the name that a checkpoint calls it by."""
+
+    def renamed(*args: object) -> object:
+        return function(*args)
+
+    renamed.__module__, _, renamed.__qualname__ = path.rpartition(".")
+    return renamed
 
 
 _REPAIRS: dict[str, Callable[[importlib.abc.Loader, ModuleType], None]] = {

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 import mmsrnas  # noqa: F401  (repairs the stack before mmagic is imported)
@@ -23,3 +25,25 @@ def real_images():
     if not (SHARED / "data").is_dir():
         pytest.skip("needs ../shared/data")
     return SHARED / "data"
+
+
+@pytest.fixture
+def paired_images(tmp_path):
+    """Folder with six smooth images of 96x80 in ``HR`` and their halves in ``LR_bicubic/X2``."""
+    write_paired_images(tmp_path / "pairs")
+    return tmp_path / "pairs"
+
+
+def write_paired_images(root, count=6, size=(80, 96), scale=2):
+    """Writes ``HR/000.png`` ... and ``LR_bicubic/X2/000x2.png`` ...."""
+    from mmsrnas.datasets.resize import imresize  # loads mmagic.datasets: only where needed
+
+    rng = np.random.default_rng(0)
+    (root / "HR").mkdir(parents=True)
+    (root / f"LR_bicubic/X{scale}").mkdir(parents=True)
+    for i in range(count):
+        coarse = rng.integers(0, 256, (8, 8, 3), np.uint8)
+        image = cv2.resize(coarse, size[::-1], interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(root / f"HR/{i:03}.png"), image)
+        lr = imresize(image, 1 / scale)
+        cv2.imwrite(str(root / f"LR_bicubic/X{scale}/{i:03}x{scale}.png"), lr)

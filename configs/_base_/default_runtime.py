@@ -1,42 +1,41 @@
-default_scope = 'mmagic'
+default_scope = "mmagic"
 
 default_hooks = dict(
-    timer=dict(type='IterTimerHook'),
-    logger=dict(type='LoggerHook', interval=100),
-    param_scheduler=dict(type='ParamSchedulerHook'),
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=100),
+    param_scheduler=dict(type="ParamSchedulerHook"),
     # 'auto' is the first metric of val_evaluator, whatever its prefix.  No out_dir: mmengine would
     # append the work_dir to it.
     checkpoint=dict(
-        type='CheckpointHook',
+        type="CheckpointHook",
         interval=5000,
         by_epoch=False,
         max_keep_ckpts=3,
-        save_best='auto',
-        rule='greater',
+        save_best="auto",
+        rule="greater",
     ),
-    sampler_seed=dict(type='DistSamplerSeedHook'),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
 )
 
 env_cfg = dict(
     cudnn_benchmark=False,
-    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=4),
-    dist_cfg=dict(backend='nccl'),
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=4),
+    dist_cfg=dict(backend="nccl"),
 )
 
-log_level = 'INFO'
-log_processor = dict(type='LogProcessor', window_size=100, by_epoch=False)
+log_level = "INFO"
+log_processor = dict(type="LogProcessor", window_size=100, by_epoch=False)
 
 load_from = None
 resume = False
 
-# Images are written only when asked for:
-# --cfg-options custom_hooks.0.on_test=True writes HR | LR | SR of every test image.
-vis_backends = [dict(type='LocalVisBackend')]
+# No image is written: that takes a BasicVisualizationHook, which during a test also loads the
+# training set (it asks the runner for its iteration).
+vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(
-    type='ConcatImageVisualizer',
+    type="ConcatImageVisualizer",
     vis_backends=vis_backends,
-    fn_key='gt_path',
-    img_keys=['gt_img', 'input', 'pred_img'],
+    fn_key="gt_path",
+    img_keys=["gt_img", "input", "pred_img"],
     bgr2rgb=True,
 )
-custom_hooks = [dict(type='BasicVisualizationHook', interval=1, on_val=False, on_test=False)]

@@ -59,9 +59,8 @@ def _dataloaders(cfg: Config, mode: str) -> Iterator[dict]:
     loaders = cfg.get(f"{mode}_dataloader") or []
     yield from loaders if isinstance(loaders, (list, tuple)) else [loaders]
     if mode == "train":
-        yield from (
-            hook["dataloader"] for hook in cfg.get("custom_hooks") or [] if "dataloader" in hook
-        )
+        hooks = cfg.get("custom_hooks") or []
+        yield from (hook["dataloader"] for hook in hooks if hook.get("dataloader"))
 
 
 def _missing(loader: dict) -> list[str]:

@@ -2,9 +2,10 @@
 
 from .dlsr import DLSRNet, DLSRSupernet
 from .hinas import HiNASNet, HiNASSupernet
-from .losses import HFENLoss, SSIMLoss, SumLoss
+from .losses import ComplexityLoss, HFENLoss, SSIMLoss, SumLoss
 
 __all__ = [
+    "ComplexityLoss",
     "DLSRNet",
     "DLSRSupernet",
     "HFENLoss",

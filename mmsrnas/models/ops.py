@@ -46,7 +46,7 @@ class Depthwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves ``(N, C, H, W)``."""
-        if self.dilation == (1, 1) or x.is_cuda or not _is_bf16(x):
+        if self.dilation == (1, 1) or x.device.type != "cpu" or not _is_bf16(x):
             return super().forward(x)
         # torch 2.13 on the CPU returns non-finite weight gradients for dilated depthwise
         # convolutions in bf16 and channels_last; the kernel with explicit zeros is right.

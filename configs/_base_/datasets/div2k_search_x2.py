@@ -1,5 +1,5 @@
 # 700 of the 800 images of DIV2K train the weights, the other 100 the architecture.
-_base_ = ['div2k_x2.py']
+_base_ = ["div2k_x2.py"]
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 64

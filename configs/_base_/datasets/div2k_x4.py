@@ -1,4 +1,4 @@
-_base_ = ['div2k_x2.py']
+_base_ = ["div2k_x2.py"]
 
 scale = 4
 

@@ -4,38 +4,38 @@
 skip_missing_test_sets = False  # True: test the sets that exist, name the others once
 
 test_pipeline = [
-    dict(type='LoadImageFromFile', key='img', color_type='color', channel_order='rgb'),
-    dict(type='LoadImageFromFile', key='gt', color_type='color', channel_order='rgb'),
-    dict(type='ModCrop', key='gt'),
-    dict(type='PackInputs'),
+    dict(type="LoadImageFromFile", key="img", color_type="color", channel_order="rgb"),
+    dict(type="LoadImageFromFile", key="gt", color_type="color", channel_order="rgb"),
+    dict(type="ModCrop", key="gt"),
+    dict(type="PackInputs"),
 ]
 
-test_cfg = dict(type='MultiTestLoop')
+test_cfg = dict(type="MultiTestLoop")
 test_dataloader = [
     dict(
         num_workers=2,
         persistent_workers=False,
         drop_last=False,
-        sampler=dict(type='DefaultSampler', shuffle=False),
+        sampler=dict(type="DefaultSampler", shuffle=False),
         dataset=dict(
-            type='mmsrnas.PairedImageDataset',
+            type="mmsrnas.PairedImageDataset",
             scale=2,
-            data_root=f'data/{test_set}',
-            data_prefix=dict(img='LR_bicubic/X{scale}', gt='HR'),
-            filename_tmpl=dict(img='{}x{scale}', gt='{}'),
+            data_root=f"data/{test_set}",
+            data_prefix=dict(img="LR_bicubic/X{scale}", gt="HR"),
+            filename_tmpl=dict(img="{}x{scale}", gt="{}"),
             pipeline=test_pipeline,
             test_mode=True,
         ),
     )
-    for test_set in ['Set5', 'Set14', 'B100', 'Urban100', 'Manga109']
+    for test_set in ["Set5", "Set14", "B100", "Urban100", "Manga109"]
 ]
 test_evaluator = [
     dict(
-        type='Evaluator',
+        type="Evaluator",
         metrics=[
-            dict(type='mmsrnas.PSNR', crop_border=2, convert_to='Y', prefix=test_set),
-            dict(type='mmsrnas.SSIM', crop_border=2, convert_to='Y', prefix=test_set),
+            dict(type="mmsrnas.PSNR", crop_border=2, convert_to="Y", prefix=test_set),
+            dict(type="mmsrnas.SSIM", crop_border=2, convert_to="Y", prefix=test_set),
         ],
     )
-    for test_set in ['Set5', 'Set14', 'B100', 'Urban100', 'Manga109']
+    for test_set in ["Set5", "Set14", "B100", "Urban100", "Manga109"]
 ]

@@ -1,4 +1,4 @@
-_base_ = ['sr_test_x2.py']
+_base_ = ["sr_test_x2.py"]
 
 for loader in _base_.test_dataloader:
     loader.dataset.scale = 3

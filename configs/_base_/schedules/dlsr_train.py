@@ -1,14 +1,14 @@
 # DLSR's retraining: 1000 epochs of 1941 iterations at batch 32.
 optim_wrapper = dict(
-    constructor='DefaultOptimWrapperConstructor',
-    type='OptimWrapper',
-    optimizer=dict(type='Adam', lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-8),
+    constructor="DefaultOptimWrapperConstructor",
+    type="OptimWrapper",
+    optimizer=dict(type="Adam", lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-8),
     clip_grad=dict(max_norm=50 / 255),  # 50 for a loss on 0..255, ours is on [0, 1]
 )
 param_scheduler = dict(
-    type='MultiStepLR',
+    type="MultiStepLR",
     by_epoch=False,
     milestones=[1941 * epoch for epoch in (200, 400, 600, 800)],
     gamma=0.5,
 )
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=1941 * 1000, val_interval=5000)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=1941 * 1000, val_interval=5000)

@@ -1,0 +1,70 @@
+"""The end of a search that has settled."""
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmsrnas.engine.supernet import find_supernet
+from mmsrnas.registry import HOOKS
+
+__all__ = ["SearchEarlyStopHook"]
+
+
+@HOOKS.register_module()
+class SearchEarlyStopHook(Hook):
+    """Stops a search whose genotype no longer changes, or whose cells have collapsed.
+
+    A supernet may offer ``collapse() -> str | None``, the reason why what it would decode now is
+    useless (say, more skip connections than operations). Looks are bound to the iteration, not to
+    validation, so that a resumed search stops where the uninterrupted one does.
+
+    Args:
+        interval: Iterations from one look to the next.
+        patience: Looks in a row that must see the same genotype; 0 watches for collapse only.
+        begin: Iterations without a look at the start, warm-up included.
+    """
+
+    def __init__(self, interval: int, patience: int, begin: int = 0) -> None:
+        self.interval = interval
+        self.patience = patience
+        self.begin = begin
+        self.genotype: dict | None = None
+        self.unchanged = 0
+        self._resumed: dict | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Checks the model, and restores the count where a run is resumed."""
+        find_supernet(runner.model)
+        if self._resumed and runner.iter > 0:
+            self.genotype, self.unchanged = self._resumed["genotype"], self._resumed["unchanged"]
+        self._resumed = None
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Looks at the genotype of this moment."""
+        iteration = runner.iter + 1
+        if iteration % self.interval or iteration <= self.begin:
+            return
+        supernet = find_supernet(runner.model)
+        genotype = supernet.genotype().to_dict()
+        self.unchanged = self.unchanged + 1 if genotype == self.genotype else 0
+        self.genotype = genotype
+        reason = supernet.collapse() if hasattr(supernet, "collapse") else None
+        if self.patience and self.unchanged >= self.patience:
+            reason = reason or f"the genotype is the same as {self.patience} looks ago"
+        if reason:
+            runner.logger.info(f"The search stops at iteration {iteration}: {reason}.")
+            runner.train_loop.stop_training = True
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Saves the count."""
+        state = {"genotype": self.genotype, "unchanged": self.unchanged}
+        checkpoint["search_early_stop"] = state
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keeps the count until training starts; it only applies to a resumed run."""
+        self._resumed = checkpoint.get("search_early_stop")

@@ -1,0 +1,38 @@
+"""Optimizer of the weights of a supernet."""
+
+from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
+from torch import nn
+
+from mmsrnas.engine.supernet import find_supernet
+from mmsrnas.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+__all__ = ["SearchOptimWrapperConstructor"]
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class SearchOptimWrapperConstructor(DefaultOptimWrapperConstructor):
+    """Gives the optimizer every parameter except the architecture parameters.
+
+    Those belong to :class:`~mmsrnas.engine.hooks.ArchOptimizerHook`. All options of mmengine's
+    default constructor, ``paramwise_cfg`` too, keep their meaning.
+    """
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Builds the optimizer wrapper of the weights.
+
+        Args:
+            model: Editor whose generator is a supernet.
+
+        Returns:
+            The wrapper that ``optim_wrapper`` describes.
+
+        Raises:
+            TypeError: The generator is no supernet.
+        """
+        arch = {id(param) for _, param in find_supernet(model).arch_parameters()}
+        wrapper = super().__call__(model)
+        optimizer = wrapper.optimizer
+        for group in optimizer.param_groups:
+            group["params"] = [param for param in group["params"] if id(param) not in arch]
+        optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+        return wrapper

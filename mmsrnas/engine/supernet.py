@@ -1,0 +1,33 @@
+"""What the engine asks of the model that is searched."""
+
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+__all__ = ["find_supernet", "unwrap"]
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The editor itself, without the wrapper of distributed training."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def find_supernet(model: nn.Module) -> nn.Module:
+    """Finds the supernet of an editor.
+
+    Args:
+        model: A ``BaseEditModel`` or the distributed wrapper of one.
+
+    Returns:
+        Its ``generator``, which offers ``arch_parameters()`` and ``genotype()``.
+
+    Raises:
+        TypeError: The generator is no supernet.
+    """
+    supernet = getattr(unwrap(model), "generator", None)
+    if not callable(getattr(supernet, "arch_parameters", None)):
+        raise TypeError(
+            f"model.generator: a search needs a supernet, got {type(supernet).__name__}, which has "
+            "no `arch_parameters()`. Name a supernet (say type='mmsrnas.DLSRSupernet'), or train "
+            "this network without the search hooks and constructor."
+        )
+    return supernet

@@ -1,0 +1,151 @@
+"""A search that takes seconds: a supernet of four convolutions on images of 40x40 pixels."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from mmengine.runner import Runner
+from torch import nn
+
+from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
+from mmsrnas.registry import MODELS
+
+
+@MODELS.register_module()
+class TinySupernet(nn.Module):
+    """One mixed layer of four candidates, three sets of weights for them, and a beta of two."""
+
+    def __init__(self, norm=False, dropout=0.0, collapsed=None) -> None:
+        super().__init__()
+        self.candidates = nn.ModuleList(
+            nn.Conv2d(3, 3, k, padding=k // 2, bias=False) for k in (1, 3, 5, 7)
+        )
+        self.norm = nn.BatchNorm2d(3) if norm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
+        self.alpha = nn.Parameter(1e-3 * torch.randn(3, 4))
+        self.beta = nn.Parameter(1e-3 * torch.randn(2))
+        self.collapsed = collapsed
+
+    def arch_parameters(self):
+        yield "alpha", self.alpha
+        yield "beta", self.beta
+
+    def expected_cost(self):
+        return (self.alpha.softmax(1) @ self.alpha.new_tensor([1.0, 9.0, 25.0, 49.0])).sum()
+
+    def collapse(self):
+        return self.collapsed
+
+    def forward(self, x):
+        x, share = self.dropout(x), self.beta.softmax(0)
+        for weights in self.alpha.softmax(1):
+            mixed = sum(w * op(x) for w, op in zip(weights, self.candidates, strict=True))
+            x = share[0] * x + share[1] * self.norm(mixed)
+        return x.repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    def genotype(self):
+        ops = tuple(DLSR_OPS[i] for i in self.alpha.argmax(1).tolist())
+        return DLSRGenotype(ops, connections=((0, 1),), mid_channels=4)
+
+
+def write_images(folder: Path, count: int = 12, size: int = 40) -> None:
+    rng = np.random.default_rng(0)
+    for name, side in (("lr", size // 2), ("hr", size)):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            image = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+            cv2.imwrite(str(folder / name / f"{i:02d}.png"), image)
+
+
+def dataloader(folder: Path, index_range, num_workers=0, **kwargs) -> dict:
+    pipeline = [
+        dict(type="LoadImageFromFile", key="img", channel_order="rgb"),
+        dict(type="LoadImageFromFile", key="gt", channel_order="rgb"),
+        dict(type="PairedRandomCrop", gt_patch_size=16),
+        dict(type="Flip", keys=["img", "gt"], flip_ratio=0.5, direction="horizontal"),
+        dict(type="PackInputs"),
+    ]
+    dataset = dict(
+        type="mmsrnas.PairedImageDataset",
+        scale=2,
+        data_root=str(folder),
+        data_prefix=dict(img="lr", gt="hr"),
+        index_range=index_range,
+        pipeline=pipeline,
+    )
+    sampler = dict(type="InfiniteSampler", shuffle=True)
+    return dict(dataset=dataset, sampler=sampler, batch_size=2, num_workers=num_workers) | kwargs
+
+
+def config(
+    folder,
+    run="run",
+    iters=6,
+    workers=0,
+    val_interval=None,
+    save_interval=2,
+    supernet=None,
+    arch=None,
+    hooks=(),
+    exact=True,
+    **kwargs,
+) -> dict:
+    """Config of a search on the images of ``folder``; ``kwargs`` override its keys."""
+    folder = Path(folder)
+    arch_hook = dict(
+        type="mmsrnas.ArchOptimizerHook",
+        optimizer=dict(type="Adam", lr=0.05, betas=(0.5, 0.999)),
+        dataloader=dataloader(folder, (8, 12), workers),
+    )
+    exact_resume = [dict(type="mmsrnas.ExactResumeHook")] if exact else []
+    cfg = dict(
+        default_scope="mmagic",
+        work_dir=str(folder / run),
+        model=dict(
+            type="BaseEditModel",
+            generator=dict(type="mmsrnas.TinySupernet") | (supernet or {}),
+            pixel_loss=dict(type="L1Loss"),
+            data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
+        ),
+        train_dataloader=dataloader(folder, (0, 8), workers),
+        train_cfg=dict(type="IterBasedTrainLoop", max_iters=iters),
+        optim_wrapper=dict(
+            constructor="mmsrnas.SearchOptimWrapperConstructor",
+            optimizer=dict(type="Adam", lr=0.01),
+        ),
+        param_scheduler=dict(type="CosineAnnealingLR", by_epoch=False, T_max=50),
+        default_hooks=dict(
+            logger=dict(type="LoggerHook", interval=1),
+            checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=save_interval),
+        ),
+        custom_hooks=[arch_hook | (arch or {}), *exact_resume, *hooks],
+        log_processor=dict(type="LogProcessor", by_epoch=False),
+        randomness=dict(seed=3),
+        log_level="ERROR",
+    )
+    if val_interval:
+        cfg["train_cfg"]["val_interval"] = val_interval
+        cfg["val_cfg"] = dict(type="MultiValLoop")
+        cfg["val_dataloader"] = dataloader(
+            folder, (0, 2), sampler=dict(type="DefaultSampler", shuffle=True), batch_size=1
+        )
+        cfg["val_evaluator"] = dict(
+            type="Evaluator", metrics=[dict(type="mmsrnas.PSNR", prefix="tiny")]
+        )
+        cfg["default_hooks"]["checkpoint"].update(save_best="auto", rule="greater")
+    return cfg | kwargs
+
+
+def runner(folder, **kwargs) -> Runner:
+    from mmengine.config import Config
+
+    cfg = Config(config(folder, **kwargs))
+    cfg.experiment_name = f"{Path(folder).name}_{os.urandom(4).hex()}"
+    return Runner.from_cfg(cfg)
+
+
+def search(folder, **kwargs) -> None:
+    torch.set_num_threads(1)
+    runner(folder, **kwargs).train()

@@ -1,0 +1,126 @@
+"""Trains or searches a model: ``python tools/train.py CONFIG``.
+
+The options are those of mmagic's own tool; configs of mmagic run too.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.runner import Runner
+
+from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.datasets import check_datasets
+from mmsrnas.registry import RUNNERS
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line; a wrong path ends the program with a message."""
+    parser = argparse.ArgumentParser(description="Train or search a model")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--work-dir", help="folder of logs and checkpoints")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        metavar="CHECKPOINT",
+        help="continue from a checkpoint; without a value, from the latest one in the work dir",
+    )
+    parser.add_argument("--amp", action="store_true", help="train in mixed precision")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by batch size / auto_scale_lr.base_batch_size",
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="override keys of the config, e.g. model.generator.mid_channels=18",
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    args = parser.parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    if not Path(args.config).is_file():
+        parser.error(f"config file {args.config} does not exist")
+    return args
+
+
+def enable_amp(optim_wrapper: ConfigDict) -> None:
+    """Switches every optimizer wrapper to mixed precision: float16 on a GPU, bfloat16 on a CPU."""
+    if "optimizer" in optim_wrapper:
+        wrappers = [optim_wrapper]
+    else:  # one wrapper per sub-module, as for GANs
+        wrappers = [value for value in optim_wrapper.values() if isinstance(value, dict)]
+    for wrapper in wrappers:
+        kind = wrapper.get("type", "OptimWrapper")
+        if kind not in ("OptimWrapper", "AmpOptimWrapper"):
+            raise SystemExit(f"--amp needs optim_wrapper.type='OptimWrapper', not {kind!r}")
+        if torch.cuda.is_available():
+            wrapper.type = "AmpOptimWrapper"
+            wrapper.setdefault("loss_scale", "dynamic")
+        else:
+            wrapper.type = "mmsrnas.AutocastOptimWrapper"
+            for key in ("loss_scale", "dtype", "use_fsdp"):
+                wrapper.pop(key, None)
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Switches mmengine's scaling of the learning rate on."""
+    if "base_batch_size" not in cfg.get("auto_scale_lr", {}):
+        raise SystemExit(
+            "--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config: "
+            "the batch size over all GPUs that its learning rate was chosen for"
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def resume(cfg: Config, checkpoint: str) -> None:
+    """Sets ``resume`` and ``load_from``; ``auto`` leaves the choice of the checkpoint to mmengine.
+
+    A run that was killed before its first checkpoint starts over, as requeued jobs need it.
+    """
+    if checkpoint == "auto":
+        if not Path(cfg.work_dir).is_dir():
+            raise SystemExit(
+                f"--resume: there is no earlier run in {cfg.work_dir}; check --work-dir, "
+                "or leave --resume out to start from the beginning"
+            )
+        checkpoint = None
+    elif "://" not in checkpoint and not Path(checkpoint).is_file():
+        raise SystemExit(f"--resume: checkpoint {checkpoint} does not exist")
+    cfg.resume = True
+    cfg.load_from = checkpoint
+
+
+def main() -> None:
+    """Builds the runner from config and options, and trains."""
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir:
+        cfg.work_dir = args.work_dir
+    elif not cfg.get("work_dir"):
+        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    if args.amp:
+        enable_amp(cfg.optim_wrapper)
+    if args.auto_scale_lr:
+        enable_auto_scale_lr(cfg)
+    if args.resume:
+        resume(cfg, args.resume)
+
+    check_datasets(cfg, "train", "val")
+    runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
+    with explain_refused_checkpoint(cfg.get("load_from") or f"The checkpoint in {cfg.work_dir}"):
+        runner.train()
+    runner.logger.info(f"Logs and checkpoints are in {cfg.work_dir}")
+
+
+if __name__ == "__main__":
+    main()
