@@ -42,15 +42,21 @@ _OWN = frozenset({"mmagic", "mmsrnas"})
 _REQUIRED = frozenset({"cv2", "mmcv", "mmengine", "numpy", "torch", "torchvision"})
 _INSTALL_NAMES = {
     "clip": "openai-clip",
-    "mmcv": "the full mmcv with compiled operators, instead of mmcv-lite",
+    "mmcv": "the full mmcv, with compiled operators, instead of mmcv-lite",
     "pkg_resources": "setuptools<81",
     "resize_right": "resize-right",
     "skimage": "scikit-image",
 }
 # Modules of mmagic that use a package without checking that it is there.
 _UNCHECKED = {"mmagic.models.archs": "diffusers"}
-# Modules of mmagic that print a line for each missing operator of mmcv.
-_NOISY = tuple(f"mmagic.models.editors.{name}." for name in ("mspie", "stylegan2", "stylegan3"))
+# Modules of mmagic that tell of missing packages whether or not anybody wants to use them.
+_NOISY = (
+    "mmagic.models.archs",
+    "mmagic.models.diffusion_schedulers",
+    "mmagic.models.editors.mspie.",
+    "mmagic.models.editors.stylegan2.",
+    "mmagic.models.editors.stylegan3.",
+)
 _TORCHVISION_OPERATORS = ("nms", "qnms")
 _STATISTICS = frozenset({"current", "max", "mean", "min"})
 _torchvision_libraries: list[object] = []  # a declaration lasts as long as its library object
@@ -152,10 +158,8 @@ def _execute_mmagic(loader: importlib.abc.Loader, module: ModuleType) -> None:
 
 def _execute_tolerantly(loader: importlib.abc.Loader, module: ModuleType) -> None:
     """Executes a module of mmagic; keeps what it defined when an optional package stops it."""
-    quiet = redirect_stdout(StringIO()) if module.__name__.startswith(_NOISY) else nullcontext()
     try:
-        with quiet, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Diffusion .* are not registered")
+        with _quiet() if module.__name__.startswith(_NOISY) else nullcontext():
             loader.exec_module(module)
     except Exception as error:
         cause = _optional_failure(module.__name__, error)
@@ -165,6 +169,13 @@ def _execute_tolerantly(loader: importlib.abc.Loader, module: ModuleType) -> Non
         _offer_placeholders(loader, module, cause)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with redirect_stdout(StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Diffusion .* are not registered")
+        yield
+
+
 def _optional_failure(module: str, error: BaseException) -> Exception | None:
     """Returns what an optional package did to ``module``, or None when the error is a real one."""
     if module in _UNCHECKED and isinstance(error, TypeError):
@@ -172,29 +183,33 @@ def _optional_failure(module: str, error: BaseException) -> Exception | None:
             importlib.import_module(_UNCHECKED[module])
         except Exception as cause:
             return cause
-    if isinstance(error, ImportError) and error.name:
-        return error if _package(error.name) not in _OWN else None
-    if _raised_by_optional_package(error):
+    if _culprit(error):
         return error
     cause = error.__cause__
-    if cause is None and isinstance(error, ImportError | RuntimeError):
+    if cause is None and (isinstance(error, RuntimeError) or _names_nothing(error)):
         cause = error.__context__  # `except ImportError: raise RuntimeError('Please install X')`
     return _optional_failure(module, cause) if isinstance(cause, Exception) else None
 
 
-def _raised_by_optional_package(error: BaseException) -> bool:
-    """Whether a package that mmagic can do without raised the error, or lacks the attribute."""
+def _culprit(error: BaseException) -> str | None:
+    """The optional package that could not be imported, failed, or lacks an attribute."""
+    if isinstance(error, ImportError) and error.name:
+        package = _package(error.name)
+        return None if package in _OWN else package
     lacking = error.obj if isinstance(error, AttributeError) else None
     if isinstance(lacking, ModuleType) and _is_optional(lacking.__name__):
-        return True
+        return _package(lacking.__name__)
     names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     last = max((i for i, name in enumerate(names) if _package(name) in _OWN), default=-1)
-    return any(_is_optional(name) for name in names[last + 1 :])
+    return next((_package(name) for name in names[last + 1 :] if _is_optional(name)), None)
+
+
+def _names_nothing(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and not error.name
 
 
 def _is_optional(module: str) -> bool:
-    package = _package(module)
-    return package not in _OWN | _REQUIRED | sys.stdlib_module_names and package != "__main__"
+    return _package(module) not in {"", "__main__"} | _OWN | _REQUIRED | sys.stdlib_module_names
 
 
 def _package(module: str) -> str:
@@ -203,10 +218,12 @@ def _package(module: str) -> str:
 
 def _advice(cause: Exception) -> str:
     """What to install, in words."""
-    if isinstance(cause, ModuleNotFoundError) and cause.name:
-        package = _package(cause.name)
+    package = _culprit(cause)
+    if isinstance(cause, ModuleNotFoundError) and (
+        cause.name == package or package in _INSTALL_NAMES
+    ):
         return f"Install {_INSTALL_NAMES.get(package, package)} to use it."
-    return "Install a version of that package that works with mmagic 1.2 to use it."
+    return f"The installed {package} does not suit mmagic 1.2: install another version to use it."
 
 
 def _placeholder(module: str, name: str, cause: Exception) -> type:
@@ -250,9 +267,8 @@ def _registered_classes(source: str) -> Iterator[tuple[str, str]]:
             continue
         for decorator in node.decorator_list:
             match decorator:
-                case ast.Call(func=ast.Attribute(value=ast.Name(id=registry), attr=method)):
-                    if method == "register_module":
-                        yield registry, node.name
+                case ast.Call(ast.Attribute(ast.Name(registry), "register_module")):
+                    yield registry, node.name
 
 
 # ------------------------------------------------------------------------------------------------

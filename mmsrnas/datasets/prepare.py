@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -28,8 +29,7 @@ def list_images(folder: str | Path) -> list[Path]:
     images = sorted(path for path in folder.iterdir() if path.name.endswith(IMG_EXTENSIONS))
     if not images:
         raise FileNotFoundError(f"no image ({', '.join(IMG_EXTENSIONS)}) in {folder}")
-    stems = [path.stem for path in images]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    twice = [stem for stem, n in Counter(path.stem for path in images).items() if n > 1]
     if twice:
         raise ValueError(f"{folder} has several images named {', '.join(twice[:3])}")
     return images

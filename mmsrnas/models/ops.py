@@ -117,7 +117,7 @@ class MixedOp(nn.Module):
 
     def __init__(self, names: Sequence[str], channels: int) -> None:
         super().__init__()
-        self.ops = nn.ModuleList(OPS.build(dict(type=name, channels=channels)) for name in names)
+        self.ops = nn.ModuleList(OPS.get(name)(channels) for name in names)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Mixes the candidates.

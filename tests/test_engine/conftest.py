@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import tiny_search
 
+PRELOADED = ["tiny_search", "mmagic.models", "mmsrnas.engine", "matplotlib.pyplot"]
 ROOT = Path(__file__).parents[2]
 
 
@@ -26,7 +27,7 @@ def start():
         patch.setenv("PYTHONPATH", os.pathsep.join(paths))
         patch.setenv("OMP_NUM_THREADS", "1")
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tiny_search", "mmagic.models", "mmagic.evaluation"])
+        context.set_forkserver_preload(PRELOADED)
 
         def start(function, *args, **kwargs):
             process = context.Process(target=function, args=args, kwargs=kwargs)
@@ -34,3 +35,9 @@ def start():
             return process
 
         yield start
+
+
+@pytest.fixture(autouse=True)
+def unformatted_configs(monkeypatch):
+    """Saves most of the time of a tiny search."""
+    monkeypatch.setattr("mmengine.config.config.FormatCode", tiny_search.unformatted)

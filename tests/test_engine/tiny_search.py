@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import cv2
+import mmengine
 import numpy as np
 import torch
 from mmengine.runner import Runner
@@ -59,12 +60,15 @@ def write_images(folder: Path, count: int = 12, size: int = 40) -> None:
             cv2.imwrite(str(folder / name / f"{i:02d}.png"), image)
 
 
-def dataloader(folder: Path, index_range, num_workers=0, **kwargs) -> dict:
+def dataloader(folder: Path, index_range, num_workers=0, augment=True, **kwargs) -> dict:
+    augmentation = [
+        dict(type="PairedRandomCrop", gt_patch_size=16),
+        dict(type="Flip", keys=["img", "gt"], flip_ratio=0.5, direction="horizontal"),
+    ]
     pipeline = [
         dict(type="LoadImageFromFile", key="img", channel_order="rgb"),
         dict(type="LoadImageFromFile", key="gt", channel_order="rgb"),
-        dict(type="PairedRandomCrop", gt_patch_size=16),
-        dict(type="Flip", keys=["img", "gt"], flip_ratio=0.5, direction="horizontal"),
+        *(augmentation if augment else []),
         dict(type="PackInputs"),
     ]
     dataset = dict(
@@ -74,6 +78,7 @@ def dataloader(folder: Path, index_range, num_workers=0, **kwargs) -> dict:
         data_prefix=dict(img="lr", gt="hr"),
         index_range=index_range,
         pipeline=pipeline,
+        serialize_data=False,  # or mmengine collects garbage, half a second each time
     )
     sampler = dict(type="InfiniteSampler", shuffle=True)
     return dict(dataset=dataset, sampler=sampler, batch_size=2, num_workers=num_workers) | kwargs
@@ -84,6 +89,8 @@ def config(
     run="run",
     iters=6,
     workers=0,
+    augment=True,
+    batch_size=2,
     val_interval=None,
     save_interval=2,
     supernet=None,
@@ -97,7 +104,7 @@ def config(
     arch_hook = dict(
         type="mmsrnas.ArchOptimizerHook",
         optimizer=dict(type="Adam", lr=0.05, betas=(0.5, 0.999)),
-        dataloader=dataloader(folder, (8, 12), workers),
+        dataloader=dataloader(folder, (8, 12), workers, augment, batch_size=batch_size),
     )
     exact_resume = [dict(type="mmsrnas.ExactResumeHook")] if exact else []
     cfg = dict(
@@ -109,7 +116,7 @@ def config(
             pixel_loss=dict(type="L1Loss"),
             data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
         ),
-        train_dataloader=dataloader(folder, (0, 8), workers),
+        train_dataloader=dataloader(folder, (0, 8), workers, augment, batch_size=batch_size),
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=iters),
         optim_wrapper=dict(
             constructor="mmsrnas.SearchOptimWrapperConstructor",
@@ -146,6 +153,26 @@ def runner(folder, **kwargs) -> Runner:
     return Runner.from_cfg(cfg)
 
 
+def unformatted(text, **_):
+    """Stands in for yapf, by which mmengine formats the config for every checkpoint."""
+    return text, True
+
+
 def search(folder, **kwargs) -> None:
+    """Searches to the end."""
     torch.set_num_threads(1)
+    mmengine.config.config.FormatCode = unformatted
     runner(folder, **kwargs).train()
+
+
+def search_on_two(rank, folder, run, **kwargs) -> None:
+    """Searches as one of two processes; each saves the parameters that it ends with."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/{run}.rendezvous", rank=rank, world_size=2
+    )
+    wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
+    search = runner(folder, run=run, launcher="pytorch", model_wrapper_cfg=wrapper, **kwargs)
+    model = search.train()
+    torch.save(model.module.state_dict(), Path(folder) / f"{run}_{rank}.pth")
+    torch.distributed.destroy_process_group()
