@@ -96,17 +96,20 @@ class MixedCell(nn.Module):
         for source in range(self.num_nodes + 1):
             first = max(source - 1, 0)
             edges = [num_edges(node) + source for node in range(first, self.num_nodes)]
-            for node, y in enumerate(self._fan_out(states[source], edges, weights[edges]), first):
+            outputs = self._fan_out(states[source], edges, weights[edges])
+            for node, (edge, y) in enumerate(zip(edges, outputs, strict=True), first):
+                y = torch.addcmul(y, weights[edge, SKIP], states[source])
                 states[node + 2] = states[node + 2] + y
         return torch.cat(states[2:], dim=1)
 
     def _fan_out(self, x: Tensor, edges: list[int], weights: Tensor) -> tuple[Tensor, ...]:
-        """What a state ``(N, C, H, W)`` sends along each of its edges."""
+        """What a state ``(N, C, H, W)`` sends along each of its edges, but for the identity."""
         activated = preactivate(x, self.activation)
-        total = (weights[:, SKIP, None, None, None] * x.unsqueeze(1)).flatten(1, 2)
         kinds = zip(*(self.edges[edge] for edge in edges), strict=True)
-        for ops, weight in zip(kinds, weights[:, :SKIP].T, strict=True):
-            total = total + ops[0].joint(ops, activated, weight)
+        total = sum(
+            ops[0].joint(ops, activated, weight)
+            for ops, weight in zip(kinds, weights[:, :SKIP].T, strict=True)
+        )
         return total.chunk(len(edges), dim=1)
 
     @contextmanager

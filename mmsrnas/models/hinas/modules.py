@@ -1,10 +1,11 @@
 """Candidate operations, stems and decoders of HiNAS."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from mmsrnas.models.ops import Conv, Depthwise
 
@@ -24,11 +25,14 @@ __all__ = [
 LEAKY_SLOPE = 0.2
 
 
-def build_activation(name: str) -> nn.Module:
-    """The activation ``'leaky_relu'`` (slope 0.2), ``'relu'`` or ``'prelu'`` (one slope)."""
+def build_activation(name: str, inplace: bool = False) -> nn.Module:
+    """The activation ``'leaky_relu'`` (slope 0.2), ``'relu'`` or ``'prelu'`` (one slope).
+
+    Behind a normalisation it may work in place, where it can: that one keeps its input only.
+    """
     if name == "leaky_relu":
-        return nn.LeakyReLU(LEAKY_SLOPE)
-    return nn.PReLU() if name == "prelu" else nn.ReLU()
+        return nn.LeakyReLU(LEAKY_SLOPE, inplace)
+    return nn.PReLU() if name == "prelu" else nn.ReLU(inplace)
 
 
 def conv_norm(
@@ -42,7 +46,7 @@ def conv_norm(
     padding = kernel_size // 2
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=False)
     layers = [conv, nn.BatchNorm2d(out_channels, affine=affine)]
-    return nn.Sequential(*layers, *([build_activation(activation)] if activation else []))
+    return nn.Sequential(*layers, *([build_activation(activation, True)] if activation else []))
 
 
 def joint_batch_norm(
@@ -93,6 +97,14 @@ def _input_kernel(kernel: Tensor, activation: nn.Module) -> Tensor:
     if isinstance(activation, nn.PReLU):
         return torch.cat([kernel, activation.weight * kernel], dim=1)
     return kernel
+
+
+def _repeat_activated(activated: Tensor, activations: Sequence[nn.Module]) -> Tensor:
+    """One copy for each activation of what :func:`preactivate` returns."""
+    if isinstance(activations[0], nn.PReLU):
+        positive, negative = activated.chunk(2, dim=1)
+        return torch.cat([positive + act.weight * negative for act in activations], dim=1)
+    return activated.repeat(1, len(activations), 1, 1)
 
 
 def _activate_groups(x: Tensor, activations: Sequence[nn.Module]) -> Tensor:
@@ -174,21 +186,38 @@ class SepConv(nn.Module):
 
     @staticmethod
     def joint(ops: Sequence["SepConv"], activated: Tensor, weights: Tensor) -> Tensor:
-        """Evaluates G such operations on one input, as :meth:`NormConv.joint`.
-
-        The first depthwise and pointwise convolutions are multiplied to one dense kernel, which
-        spares the feature map between them; the second ones run as grouped convolutions.
-        """
-        padding = ops[0].depthwise1.padding
-        dense = [op.pointwise1.weight * op.depthwise1.weight.transpose(0, 1) for op in ops]
-        kernel = torch.cat([_input_kernel(k, op.act1) for k, op in zip(dense, ops, strict=True)])
-        x = F.conv2d(activated, kernel, padding=padding)
-        x = _activate_groups(joint_batch_norm(x, [op.norm1 for op in ops]), [op.act2 for op in ops])
-        depthwise = torch.cat([op.depthwise2.weight for op in ops])
-        pointwise = torch.cat([op.pointwise2.weight for op in ops])
-        x = F.conv2d(x, depthwise, padding=padding, groups=len(depthwise))
-        x = F.conv2d(x, pointwise, groups=len(ops))
+        """Evaluates G such operations on one input, as :meth:`NormConv.joint`."""
+        first, second = ([getattr(op, f"act{stage}") for op in ops] for stage in "12")
+        x = _separable(
+            activated,
+            [op.depthwise1 for op in ops],
+            [op.pointwise1 for op in ops],
+            prepare=lambda x: _repeat_activated(x, first),
+        )
+        x = _activate_groups(joint_batch_norm(x, [op.norm1 for op in ops]), second)
+        x = _separable(x, [op.depthwise2 for op in ops], [op.pointwise2 for op in ops])
         return joint_batch_norm(x, [op.norm2 for op in ops], weights)
+
+
+def _separable(
+    x: Tensor,
+    depthwise: Sequence[nn.Conv2d],
+    pointwise: Sequence[nn.Conv2d],
+    prepare: Callable[[Tensor], Tensor] = lambda x: x,
+) -> Tensor:
+    """Depthwise and pointwise convolution of each group of the channels of ``prepare(x)``.
+
+    What lies between input and output is not kept for the backward pass: a depthwise convolution
+    is computed again in a fraction of the time that its gradient takes.
+    """
+
+    def run(x: Tensor, depthwise_kernel: Tensor, pointwise_kernel: Tensor) -> Tensor:
+        x = prepare(x)
+        x = F.conv2d(x, depthwise_kernel, padding=depthwise[0].padding, groups=x.size(1))
+        return F.conv2d(x, pointwise_kernel, groups=len(pointwise))
+
+    kernels = (torch.cat([conv.weight for conv in convs]) for convs in (depthwise, pointwise))
+    return checkpoint(run, x, *kernels, use_reentrant=False, preserve_rng_state=False)
 
 
 CANDIDATES = {
@@ -216,10 +245,10 @@ def sep_block(
     return nn.Sequential(
         Depthwise(in_channels, 3, dilation),
         nn.BatchNorm2d(in_channels),
-        build_activation(activation),
+        build_activation(activation, inplace=True),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
         nn.BatchNorm2d(out_channels),
-        build_activation(activation),
+        build_activation(activation, inplace=True),
     )
 
 

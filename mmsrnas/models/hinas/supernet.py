@@ -110,6 +110,7 @@ class HiNASSupernet(HiNASBase):
         self.activation = activation
         self.alpha_scope = alpha_scope
         self.share_cells = share_cells
+        self.literal = literal
         self.widths = [int(base_channels * m) for m in width_multipliers]
         # Levels with features before the first layer, after it, ...
         self.levels = [reached_levels(n, len(self.widths)) for n in range(num_layers + 1)]
@@ -227,6 +228,8 @@ class HiNASSupernet(HiNASBase):
         """
         self.check_channels(x)
         stem = self.act(self.stem1(x))
+        if not self.literal:
+            stem = stem.contiguous(memory_format=torch.channels_last)
         outputs = [self.stem2(self.act(stem) if self.official else stem)]
         before = [self.reduce(stem)]
         for layer, transitions in enumerate(self.transitions()):
