@@ -10,15 +10,11 @@ from torch.utils.checkpoint import checkpoint
 from mmsrnas.genotypes import HINAS_OPS
 
 from .modules import build_candidate, preactivate
+from .path import num_edges
 
-__all__ = ["MixedCell", "num_edges"]
+__all__ = ["MixedCell"]
 
 SKIP = HINAS_OPS.index("skip_connect")
-
-
-def num_edges(num_nodes: int) -> int:
-    """Edges of a cell in which node i reads the two inputs and all nodes before it."""
-    return num_nodes * (num_nodes + 3) // 2
 
 
 class MixedCell(nn.Module):

@@ -14,7 +14,7 @@ from mmsrnas.registry import MODELS
 from .base import HiNASBase
 from .modules import ASPP, build_activation, build_candidate, conv_norm, sep_block
 
-__all__ = ["HiNASNet"]
+__all__ = ["STEM_CHANNELS", "HiNASNet", "build_context"]
 
 STEM_CHANNELS = 64
 DECODER_CHANNELS = 128
@@ -51,6 +51,13 @@ class HiNASCell(nn.Module):
         for edge in range(0, len(self.ops), 2):
             states.append(sum(self.ops[e](states[self.inputs[e]]) for e in (edge, edge + 1)))
         return torch.cat(states[2:], dim=1)
+
+
+def build_context(task: str, channels: int, activation: str) -> nn.Module:
+    """What the decoder does to the output of the last cell: ASPP for SR, else a projection."""
+    if task == "sr":
+        return ASPP(channels, DECODER_CHANNELS, (2, 4, 6), activation)
+    return conv_norm(channels, DECODER_CHANNELS, 1, activation=activation)
 
 
 @MODELS.register_module()
@@ -106,11 +113,7 @@ class HiNASNet(HiNASBase):
         low = genotype.num_nodes * genotype.base_channels
         if genotype.low_level_cell is None:
             self.reduce = conv_norm(STEM_CHANNELS, low, 3, affine=False)
-        self.context = (
-            ASPP(previous, DECODER_CHANNELS, (2, 4, 6), activation)
-            if task == "sr"
-            else conv_norm(previous, DECODER_CHANNELS, 1, activation=activation)
-        )
+        self.context = build_context(task, previous, activation)
         self.low_level = conv_norm(low, LOW_LEVEL_CHANNELS, 1, activation=activation)
         self.decoder = nn.Sequential(
             sep_block(LOW_LEVEL_CHANNELS + DECODER_CHANNELS, DECODER_CHANNELS, activation),

@@ -3,15 +3,21 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from mmsrnas.genotypes import HINAS_OPS
 
-__all__ = ["best_path", "decode_cell", "reached_levels"]
+__all__ = ["best_path", "decode_cell", "num_edges", "one_hot_cell", "reached_levels"]
 
 
 TIE = 1e-12
 """Difference of log probabilities below which two paths are equally probable."""
+
+
+def num_edges(num_nodes: int) -> int:
+    """Edges of a cell in which node i reads the two inputs and all nodes before it."""
+    return num_nodes * (num_nodes + 3) // 2
 
 
 def reached_levels(layers: int, num_levels: int) -> int:
@@ -31,15 +37,23 @@ def decode_cell(weights: Tensor) -> tuple[tuple[str, int], ...]:
     Returns:
         Two ``(operation, input)`` pairs per node, the stronger one first.
     """
-    strength, op = weights[:, :-1].max(dim=1)
+    strength, op = (values.tolist() for values in weights[:, :-1].max(dim=1))
     cell: list[tuple[str, int]] = []
-    start, inputs = 0, 2
-    while start < len(weights):
-        edges = range(start, start + inputs)
-        kept = sorted(edges, key=lambda edge: -strength[edge].item())[:2]
-        cell += [(HINAS_OPS[op[edge]], edge - start) for edge in kept]
-        start, inputs = start + inputs, inputs + 1
+    node = 0
+    while num_edges(node) < len(weights):
+        edges = range(num_edges(node), num_edges(node + 1))
+        kept = sorted(edges, key=lambda edge: -strength[edge])[:2]
+        cell += [(HINAS_OPS[op[edge]], edge - edges.start) for edge in kept]
+        node += 1
     return tuple(cell)
+
+
+def one_hot_cell(weights: Tensor) -> Tensor:
+    """The weights ``(E, O)`` with 1 for what :func:`decode_cell` keeps, and 0 elsewhere."""
+    hard = torch.zeros_like(weights)
+    for index, (op, source) in enumerate(decode_cell(weights)):
+        hard[num_edges(index // 2) + source, HINAS_OPS.index(op)] = 1
+    return hard
 
 
 def best_path(transitions: Sequence[Tensor]) -> tuple[int, ...]:

@@ -3,19 +3,21 @@
 from collections.abc import Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmsrnas.genotypes import HINAS_ACTIVATIONS, HINAS_OPS, HiNASGenotype
 from mmsrnas.registry import MODELS
 
 from .base import HiNASBase
-from .cell import MixedCell, num_edges
+from .cell import MixedCell
+from .cost import ExpectedCost
 from .modules import ASPP, build_activation, conv_norm
-from .path import best_path, decode_cell, reached_levels
+from .network import STEM_CHANNELS
+from .path import best_path, decode_cell, num_edges, one_hot_cell, reached_levels
 
 __all__ = ["HiNASSupernet"]
 
-STEM_CHANNELS = 64
 ASPP_RATE = 16
 ALPHA_SCOPES = ("network", "layer", "cell")
 
@@ -66,9 +68,14 @@ class HiNASSupernet(HiNASBase):
         head: ``'residual'`` makes the image residual of the derived network; ``'official'`` puts a
             sigmoid behind it, enlarges bilinearly, and activates the stem twice, as the released
             code does.
+        cost: What ``expected_cost()`` counts: ``'params'``, or ``'macs'`` per pixel of the input.
         literal: Evaluate the cells term by term; same results, slower and larger.
         with_cp: Compute the cells again in the backward pass instead of keeping their features.
         init_cfg: Initialisation config of mmengine.
+
+    Attributes:
+        discrete: Whether to run only what the genotype keeps, with the weights of the supernet:
+            two edges per node, and the levels on the path. The decoder stays the supernet's.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -87,6 +94,7 @@ class HiNASSupernet(HiNASBase):
         alpha_scope: str = "layer",
         share_cells: bool = True,
         head: str = "residual",
+        cost: str = "params",
         literal: bool = False,
         with_cp: bool = False,
         init_cfg: dict | None = None,
@@ -148,6 +156,16 @@ class HiNASSupernet(HiNASBase):
         self.decoder = conv_norm(fused, fused, 3, affine=False, activation=activation)
         self.last = self.reconstruction(fused)
         self._init_arch_parameters()
+        self.cost = ExpectedCost(
+            cost,
+            self.widths,
+            num_nodes,
+            activation,
+            task=task,
+            upscale_factor=upscale_factor,
+            in_channels=in_channels,
+        )
+        self.discrete = False
 
     def _router(self, layer: int, level: int) -> Router:
         targets = self._targets(layer, level)
@@ -201,6 +219,31 @@ class HiNASSupernet(HiNASBase):
         }
         return self.alpha[index[self.alpha_scope]].softmax(dim=1)
 
+    def expected_cost(self) -> Tensor:
+        """Expected parameters, or multiply-accumulates per input pixel, of the derived network.
+
+        Returns:
+            Differentiable scalar in millions, for a network with the ``base_channels`` of the
+            supernet; see :class:`~mmsrnas.models.hinas.cost.ExpectedCost`.
+        """
+        transitions = []
+        for moves, columns in zip(self.transitions(), self.levels[1:], strict=True):
+            # The three moves of row i belong in columns i - 1 to i + 1.
+            rows = [F.pad(row, (i, len(moves) - 1 - i)) for i, row in enumerate(moves)]
+            transitions.append(torch.stack(rows)[:, 1 : columns + 1])
+        weights = [
+            [self.cell_weights(layer, level) for level in range(self.levels[layer + 1])]
+            for layer in range(self.num_layers)
+        ]
+        return self.cost(transitions, weights)
+
+    def collapse(self) -> str | None:
+        """Says which derived cell would be mostly identities, if there is one."""
+        for cell, skips in enumerate(self.genotype().skip_counts):
+            if skips > self.num_nodes:
+                return f"cell {cell} has {skips} skip connections on {2 * self.num_nodes} edges"
+        return None
+
     def genotype(self) -> HiNASGenotype:
         """Decodes alpha and beta: two edges per node, and the most probable path."""
         masked = self.beta.masked_fill(self.impossible, -torch.inf).double()
@@ -228,19 +271,31 @@ class HiNASSupernet(HiNASBase):
         """
         self.check_channels(x)
         stem = self.act(self.stem1(x))
+        path = self.genotype().path if self.discrete else None
         if not self.literal:
             stem = stem.contiguous(memory_format=torch.channels_last)
         outputs = [self.stem2(self.act(stem) if self.official else stem)]
         before = [self.reduce(stem)]
-        for layer, transitions in enumerate(self.transitions()):
+        for layer, transitions in enumerate(
+            self.transitions() if path is None else self._path_transitions(path)
+        ):
             if len(before) < self.levels[layer + 1]:
                 before.append(self.widen[len(before) - 1](before[-1]))
             outputs, before = self._run_layer(layer, outputs, before, transitions)
+        if path is not None:
+            outputs = [y * (level == path[-1]) for level, y in enumerate(outputs)]
         features = [context(y) for context, y in zip(self.contexts, outputs, strict=True)]
         residual = self.last(self.decoder(torch.cat(features, dim=1)))
         if self.official:
             return self.add_residual(x, residual, "bilinear").sigmoid()
         return self.add_residual(x, residual)
+
+    def _path_transitions(self, path: Sequence[int]) -> tuple[Tensor, ...]:
+        """Like :meth:`transitions`, with all weight on one path."""
+        moves = torch.zeros_like(self.beta).split(self.levels[:-1])
+        for layer, (source, target) in enumerate(zip((0, *path), path, strict=False)):
+            moves[layer][source, target - source + 1] = 1
+        return moves
 
     def _run_layer(
         self, layer: int, outputs: list[Tensor], before: list[Tensor], transitions: Tensor
@@ -255,6 +310,8 @@ class HiNASSupernet(HiNASBase):
         results = []
         for target, terms in enumerate(received):
             weights = self.cell_weights(layer, target)
+            if self.discrete:
+                weights = one_hot_cell(weights)
             if self.share_cells:
                 result = cells[str(target)](inputs[target], before[target], weights)
             else:

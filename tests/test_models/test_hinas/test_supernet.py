@@ -4,8 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmsrnas.genotypes import HINAS_OPS
 from mmsrnas.models import HiNASSupernet, SSIMLoss
+from mmsrnas.models.hinas.network import HiNASCell
 from mmsrnas.models.hinas.official import translate_official_keys
+from mmsrnas.models.hinas.path import decode_cell, num_edges, one_hot_cell
 
 DENOISE = dict(task="denoise", upscale_factor=1, in_channels=1)
 TINY = dict(DENOISE, num_layers=2, num_nodes=2, base_channels=2)
@@ -187,3 +190,46 @@ def test_bad_arguments_are_refused(change, message):
 def test_other_channels_are_refused():
     with pytest.raises(ValueError, match="in_channels=1 but the images have 3 channels"):
         HiNASSupernet(**TINY)(torch.rand(1, 3, 8, 8))
+
+
+@pytest.mark.parametrize("share_cells", [True, False])
+def test_discrete_supernet_runs_what_the_genotype_keeps(share_cells):
+    net = make(**dict(TINY, num_layers=3), share_cells=share_cells).double()
+    genotype = net.genotype()
+    x = torch.rand(1, 1, 8, 8, dtype=torch.double)
+    with torch.no_grad():
+        net.discrete = True
+        output = net(x)
+        assert net.genotype() == genotype
+        # What the genotype does not keep has no influence.
+        for layer, cells in enumerate(net.cells):
+            for name, cell in cells.items():
+                if int(name[-1]) != genotype.path[layer]:
+                    for param in cell.parameters():
+                        param.zero_()
+        torch.testing.assert_close(net(x), output)
+        net.discrete = False
+        assert (net(x) - output).abs().max() > 1e-6
+
+
+def test_discrete_cell_is_the_derived_cell():
+    """A cell with hard weights computes the cell of the genotype."""
+    net = make(**TINY).double().eval()
+    cell, weights = net.cells[0]["1"], net.cell_weights(0, 1)
+    derived = HiNASCell(decode_cell(weights), net.widths[1], "leaky_relu").double().eval()
+    for op, (name, source), node in zip(
+        derived.ops, decode_cell(weights), (0, 0, 1, 1), strict=True
+    ):
+        if name != "skip_connect":
+            mixed = cell.edges[num_edges(node) + source][HINAS_OPS.index(name)]
+            op.load_state_dict(mixed.state_dict(), strict=False)
+    states = torch.rand(2, 1, net.widths[1], 8, 8, dtype=torch.double)
+    torch.testing.assert_close(cell(*states, one_hot_cell(weights)), derived(*states))
+
+
+def test_collapse_is_told():
+    net = HiNASSupernet(**TINY)
+    assert net.collapse() is None
+    with torch.no_grad():
+        net.alpha[1, :, HINAS_OPS.index("skip_connect")] = 1
+    assert net.collapse() == "cell 1 has 4 skip connections on 4 edges"
