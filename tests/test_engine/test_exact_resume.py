@@ -113,6 +113,28 @@ def test_mmengine_alone_is_not_exact(start, images):
     assert not torch.equal(found["generator.alpha"], expected["generator.alpha"])
 
 
+def test_other_seed_is_reported(images):
+    options = {"run": "seeds", "log_level": "WARNING"}
+    tiny_search.runner(images, iters=2, randomness={"seed": 7}, **options).train()
+    tiny_search.runner(images, iters=3, randomness={"seed": 8}, resume=True, **options).train()
+    log = max((images / "seeds").glob("*/*.log")).read_text()
+    assert "randomness=dict(seed=7)" in log
+
+
+def test_single_checkpoint_is_reported(images):
+    checkpoint = {"type": "CheckpointHook", "by_epoch": False, "max_keep_ckpts": 1}
+    options = {"run": "single", "log_level": "WARNING"}
+    hooks = {"checkpoint": checkpoint}
+    tiny_search.runner(images, iters=1, default_hooks=hooks, **options).train()
+    assert "Keep 2." in max((images / "single").glob("*/*.log")).read_text()
+
+
+def test_loop_by_epochs_is_refused(images):
+    loop = {"type": "EpochBasedTrainLoop", "max_epochs": 1}
+    with pytest.raises(TypeError, match="needs an IterBasedTrainLoop, got EpochBasedTrainLoop"):
+        tiny_search.runner(images, train_cfg=loop).train()
+
+
 def save(path, value=0):
     torch.save({"value": value}, path)
     return path

@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
+from mmsrnas.engine.second_order import second_order_gradients
 from mmsrnas.engine.supernet import find_supernet, unwrap
 from mmsrnas.registry import HOOKS, MODELS
 
@@ -37,9 +38,10 @@ class ArchOptimizerHook(Hook):
     * ``mixed``: ``L(training batch) + L(architecture batch) + complexity``, after the weight step
       and on the same training batch (MiLeNAS, arXiv 2003.12238, as DLSR does);
     * ``bilevel``: ``L(architecture batch) + complexity``, before the weight step (first-order
-      DARTS, as HiNAS does).
+      DARTS, as HiNAS does). With ``second_order`` its gradient is that of the architecture loss
+      after one step of the weights on the training batch: three more passes.
 
-    Weights get no gradient in this step, and architecture parameters none in the weight step.
+    Weights get no gradient in a first-order step, architecture parameters none in the weight step.
     In distributed training the architecture parameters stay out of the reducer of
     ``DistributedDataParallel``; their gradients are averaged here. Layers that synchronise inside
     the forward pass (SyncBN) do so in this step too.
@@ -54,11 +56,13 @@ class ArchOptimizerHook(Hook):
         mode: ``'mixed'`` or ``'bilevel'``.
         warmup_iters: Number of first iterations that train weights only.
         interval: Iterations from one architecture step to the next.
+        second_order: Looks one weight step ahead, for ``bilevel`` and without loss scaling.
         complexity_loss: Config of the loss on ``expected_cost()`` of the supernet.
         allow_shared_images: Accepts images that are in the training data as well.
 
     Raises:
-        ValueError: No ``dataloader``, unknown ``mode``, an image in both datasets.
+        ValueError: No ``dataloader``, unknown ``mode``, ``second_order`` where it has no meaning,
+            an image in both datasets.
         TypeError: The generator is no supernet, or has no cost for ``complexity_loss``.
     """
 
@@ -69,6 +73,7 @@ class ArchOptimizerHook(Hook):
         mode: str = "mixed",
         warmup_iters: int = 0,
         interval: int = 1,
+        second_order: bool = False,
         complexity_loss: dict | None = None,
         allow_shared_images: bool = False,
     ) -> None:
@@ -81,11 +86,14 @@ class ArchOptimizerHook(Hook):
             raise ValueError(f"ArchOptimizerHook.mode: expected one of {MODES}, got {mode!r}.")
         if interval < 1:
             raise ValueError(f"ArchOptimizerHook.interval: expected >= 1, got {interval!r}.")
+        if second_order and mode != "bilevel":
+            raise ValueError("ArchOptimizerHook.second_order: needs mode='bilevel'.")
         self.optimizer = optimizer
         self.dataloader = dataloader
         self.mode = mode
         self.warmup_iters = warmup_iters
         self.interval = interval
+        self.second_order = second_order
         self.complexity_loss = MODELS.build(complexity_loss) if complexity_loss else None
         self.allow_shared_images = allow_shared_images
         self.steps = 0
@@ -111,6 +119,11 @@ class ArchOptimizerHook(Hook):
                 "`expected_cost()`; remove the loss."
             )
         self.arch_parameters = dict(self.supernet.arch_parameters())
+        if self.second_order and isinstance(runner.optim_wrapper, AmpOptimWrapper):
+            raise ValueError(
+                "ArchOptimizerHook.second_order: cannot scale the loss; use "
+                "optim_wrapper.type='OptimWrapper' or 'mmsrnas.AutocastOptimWrapper'."
+            )
         cfg = self.optimizer | {"params": list(self.arch_parameters.values())}
         self.optim_wrapper = _wrapper_like(runner.optim_wrapper, OPTIMIZERS.build(cfg))
         dataloader = runner.build_dataloader(
@@ -133,7 +146,7 @@ class ArchOptimizerHook(Hook):
     ) -> None:
         """Takes the step of ``bilevel``."""
         if self.mode == "bilevel" and self._is_due(runner):
-            self._step(runner, [next(self._batches)])
+            self._step(runner, data_batch)
 
     def after_train_iter(
         self,
@@ -144,7 +157,7 @@ class ArchOptimizerHook(Hook):
     ) -> None:
         """Takes the step of ``mixed``."""
         if self.mode == "mixed" and self._is_due(runner):
-            self._step(runner, [data_batch, next(self._batches)])
+            self._step(runner, data_batch)
 
     def after_train(self, runner: Runner) -> None:
         """Ends the data workers and hands the architecture parameters back."""
@@ -166,32 +179,62 @@ class ArchOptimizerHook(Hook):
         past = runner.iter - self.warmup_iters
         return past >= 0 and past % self.interval == 0
 
-    def _step(self, runner: Runner, batches: Sequence[dict]) -> None:
-        params = list(self.arch_parameters.values())
-        editor, wrapper, log = unwrap(runner.model), self.optim_wrapper, {}
-        with _gradients_of(params, editor):
-            losses = [self._backward(editor, batch) for batch in batches]
+    def _step(self, runner: Runner, train_batch: dict) -> None:
+        params, log = list(self.arch_parameters.values()), {}
+        with _gradients_of(params, unwrap(runner.model)) as weights:
+            if self.second_order:
+                losses = [self._look_ahead(runner, train_batch, params, weights)]
+            else:
+                batches = [train_batch] if self.mode == "mixed" else []
+                batches.append(next(self._batches))
+                losses = [self._backward(runner, batch) for batch in batches]
             log["arch_loss"] = torch.stack(losses).sum()
             if self.complexity_loss:
                 cost = self.complexity_loss(self.supernet.expected_cost())
-                wrapper.backward(cost)
+                self.optim_wrapper.backward(cost)
                 log["arch_complexity"] = cost.detach()
         all_reduce_params([p.grad for p in params if p.grad is not None], op="mean")
-        wrapper.step()
-        wrapper.zero_grad()
+        self.optim_wrapper.step()
+        self.optim_wrapper.zero_grad()
         self.steps += 1
         log |= _entropies(self.arch_parameters)
-        values = torch.stack(list(log.values())).tolist()
+        values = torch.stack([value.float() for value in log.values()]).tolist()
         for name, value in zip(log, values, strict=True):
             runner.message_hub.update_scalar(f"train/{name}", value)
 
-    def _backward(self, editor: nn.Module, batch: dict) -> torch.Tensor:
+    def _loss(self, runner: Runner, batch: dict) -> torch.Tensor:
+        editor = unwrap(runner.model)
         with self.optim_wrapper.optim_context(editor):
-            data = editor.data_preprocessor(batch, True)
-            losses = editor(**data, mode="loss")
-        loss, _ = editor.parse_losses(losses)
+            losses = editor(**editor.data_preprocessor(batch, True), mode="loss")
+        return editor.parse_losses(losses)[0]
+
+    def _backward(self, runner: Runner, batch: dict) -> torch.Tensor:
+        loss = self._loss(runner, batch)
         self.optim_wrapper.backward(loss)
         return loss.detach()
+
+    def _look_ahead(
+        self,
+        runner: Runner,
+        train_batch: dict,
+        params: Sequence[nn.Parameter],
+        weights: Sequence[nn.Parameter],
+    ) -> torch.Tensor:
+        _require_grad(weights, True)
+        groups = runner.optim_wrapper.optimizer.param_groups
+        trained = [(p, group) for group in groups for p in group["params"] if p.requires_grad]
+        arch_batch = next(self._batches)
+        loss, gradients = second_order_gradients(
+            lambda: self._loss(runner, train_batch),
+            lambda: self._loss(runner, arch_batch),
+            arch=params,
+            weights=[param for param, _ in trained],
+            rates=[group["lr"] for _, group in trained],
+            decays=[group.get("weight_decay", 0.0) for _, group in trained],
+        )
+        for param, gradient in zip(params, gradients, strict=True):
+            param.grad = gradient
+        return loss
 
 
 def _wrapper_like(wrapper: OptimWrapper, optimizer: torch.optim.Optimizer) -> OptimWrapper:
@@ -201,13 +244,13 @@ def _wrapper_like(wrapper: OptimWrapper, optimizer: torch.optim.Optimizer) -> Op
 
 
 @contextmanager
-def _gradients_of(params: Sequence[nn.Parameter], model: nn.Module) -> Iterator[None]:
-    """Lets gradients flow to ``params`` instead of the parameters that they flow to outside."""
+def _gradients_of(params: Sequence[nn.Parameter], model: nn.Module) -> Iterator[list[nn.Parameter]]:
+    """Lets gradients flow to ``params`` instead of the others, which it yields."""
     others = [param for param in model.parameters() if param.requires_grad]
     _require_grad(others, False)
     _require_grad(params, True)
     try:
-        yield
+        yield others
     finally:
         _require_grad(params, False)
         _require_grad(others, True)

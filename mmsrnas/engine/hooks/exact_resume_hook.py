@@ -11,7 +11,7 @@ import torch
 from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 
 from mmsrnas.registry import HOOKS
 
@@ -47,6 +47,9 @@ class ExactResumeHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Looks after the checkpoint that a resume would read."""
+        if not isinstance(runner._train_loop, BaseLoop):
+            return  # validation or test
+        self._seed = runner.seed  # of the training data, which a resume does not build again
         if is_main_process():
             repair_last_checkpoint(runner.work_dir)
         barrier()
@@ -66,10 +69,11 @@ class ExactResumeHook(Hook):
         resumed, self._resumed = self._resumed, None
         if not resumed or runner.iter == 0:
             return
-        if resumed["seed"] != runner.seed:
+        if resumed["seed"] != self._seed:
             runner.logger.warning(
-                f"The checkpoint was made with seed {resumed['seed']}, this run has another one: "
-                "the order of the data differs. Set `randomness=dict(seed=...)` to the former."
+                f"The checkpoint was made with seed {resumed['seed']}, the training data of this "
+                f"run with {self._seed}: their order differs. For an exact resume set "
+                f"randomness=dict(seed={resumed['seed']})."
             )
         loop = runner.train_loop
         loop.dataloader_iterator = _restoring(loop.dataloader_iterator, runner.iter, resumed)
