@@ -136,7 +136,11 @@ def config(
         cfg["train_cfg"]["val_interval"] = val_interval
         cfg["val_cfg"] = dict(type="MultiValLoop")
         cfg["val_dataloader"] = dataloader(
-            folder, (0, 2), sampler=dict(type="DefaultSampler", shuffle=True), batch_size=1
+            folder,
+            (0, 2),
+            augment=augment,
+            sampler=dict(type="DefaultSampler", shuffle=True),
+            batch_size=1,
         )
         cfg["val_evaluator"] = dict(
             type="Evaluator", metrics=[dict(type="mmsrnas.PSNR", prefix="tiny")]

@@ -11,8 +11,9 @@ import torch
 from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
-from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmsrnas.engine.supernet import is_training
 from mmsrnas.registry import HOOKS
 
 __all__ = ["ExactResumeHook", "repair_last_checkpoint"]
@@ -47,8 +48,8 @@ class ExactResumeHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Looks after the checkpoint that a resume would read."""
-        if not isinstance(runner._train_loop, BaseLoop):
-            return  # validation or test
+        if not is_training(runner):
+            return
         self._seed = runner.seed  # of the training data, which a resume does not build again
         if is_main_process():
             repair_last_checkpoint(runner.work_dir)
