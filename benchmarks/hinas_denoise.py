@@ -9,6 +9,7 @@ CPU does in a quarter of an hour; nothing here compares to published numbers.
 
 import argparse
 import time
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -55,6 +56,7 @@ def shared_options(cfg: Config, iters: int, patch: int, batch: int) -> None:
         loader.update(num_workers=0, persistent_workers=False)
     cfg.train_dataloader.batch_size = batch
     cfg.train_dataloader.dataset.pipeline[2].crop_size = (patch, patch)
+    cfg.val_dataloader.dataset.index_range = (294, 296)
     cfg.train_cfg.update(max_iters=iters, val_interval=iters)
     cfg.default_hooks.logger.interval = max(iters // 10, 1)
     cfg.log_processor.window_size = max(iters // 10, 1)
@@ -91,16 +93,17 @@ def train_and_test(generator: dict, work_dir: Path, iters: int, images: int) -> 
     cfg.train_dataloader.dataset.pipeline[5].sigma = list(SIGMAS)
     cfg.optim_wrapper = dict(optimizer=dict(type="Adam", lr=2e-3))
     cfg.param_scheduler = dict(type="CosineAnnealingLR", by_epoch=False, T_max=iters, eta_min=1e-5)
-    loader, metrics = cfg.test_dataloader[0], cfg.test_evaluator[0].metrics
+    loader = cfg.test_dataloader[0]
     cfg.test_dataloader, cfg.test_evaluator = [], []
     for sigma in SIGMAS:
-        test = Config(dict(loader=loader, metrics=metrics)).copy()
-        test.loader.dataset.index_range = (0, images)
-        test.loader.dataset.pipeline[1].sigma = sigma
-        for metric in test.metrics:
-            metric.prefix = f"sigma{sigma}"
-        cfg.test_dataloader.append(test.loader)
-        cfg.test_evaluator.append(dict(type="Evaluator", metrics=[test.metrics[0], test.metrics[2]]))
+        test = deepcopy(loader)
+        test.dataset.index_range = (0, images)
+        test.dataset.pipeline[1].sigma = sigma
+        metrics = [
+            dict(type=f"mmsrnas.{metric}", prefix=f"sigma{sigma}") for metric in ("PSNR", "SSIM")
+        ]
+        cfg.test_dataloader.append(test)
+        cfg.test_evaluator.append(dict(type="Evaluator", metrics=metrics))
     cfg.work_dir, cfg.experiment_name = str(work_dir), work_dir.name
     runner = Runner.from_cfg(cfg)
     runner.train()

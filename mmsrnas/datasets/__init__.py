@@ -3,7 +3,7 @@
 from .checks import check_datasets
 from .noise import AddGaussianNoise
 from .paired_image_dataset import PairedImageDataset
-from .rotation import RandomRot90
 from .resize import imresize
+from .rotation import RandomRot90
 
 __all__ = ["AddGaussianNoise", "PairedImageDataset", "RandomRot90", "check_datasets", "imresize"]

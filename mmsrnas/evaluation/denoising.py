@@ -20,11 +20,11 @@ PROTOCOLS = ("whole_image", "official")
 class DenoisingPSNR(PSNR):
     """PSNR of denoised images, in dB.
 
-    ``whole_image`` compares what the network made of the noisy image of the dataloader. ``official``
-    is for comparison with the numbers of HiNAS only: its code cuts the clean image into overlapping
-    tiles, draws new noise for every tile, and averages what overlaps. Most pixels are thus averaged
-    over two to four independent noisy observations, which no user of a denoiser has; it is worth
-    some 0.6 to 0.8 dB at sigma 30 to 50.
+    ``whole_image`` compares what the network made of the noisy image of the dataloader.
+    ``official`` is for comparison with the numbers of HiNAS only: its code cuts the clean image
+    into overlapping tiles, draws new noise for every tile, and averages what overlaps. Most pixels
+    are thus averaged over two to four independent noisy observations, which no user of a denoiser
+    has; it is worth some 0.6 to 0.8 dB at sigma 30 to 50.
 
     Args:
         protocol: ``'whole_image'`` or ``'official'``.
