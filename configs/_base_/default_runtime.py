@@ -15,6 +15,7 @@ default_hooks = dict(
         rule="greater",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    exact_resume=dict(type="mmsrnas.ExactResumeHook"),
 )
 
 env_cfg = dict(

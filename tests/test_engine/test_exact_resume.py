@@ -24,13 +24,19 @@ HOOKS = [
     {"type": "mmsrnas.SearchEarlyStopHook", "interval": 4, "patience": 100},
 ]
 
+DEFAULTS = {
+    "iters": ITERS,
+    "save_interval": 4,
+    "val_interval": 6,
+    "hooks": HOOKS,
+    # Draws from the random state of the main process, whatever the workers do.
+    "supernet": {"dropout": 0.1},
+}
+
 
 def search(start, images, run, kill_at=None, **options):
     """Searches in a process of its own, to the end or until it is killed after an iteration."""
-    search = {"iters": ITERS, "save_interval": 4, "val_interval": 6, "hooks": HOOKS}
-    # Dropout draws from the random state of the main process, whatever the workers do.
-    options = search | {"supernet": {"dropout": 0.1}} | options
-    process = start(tiny_search.search, images, run=run, **options)
+    process = start(tiny_search.search, images, run=run, **DEFAULTS | options)
     if kill_at is None:
         process.join()
         assert process.exitcode == 0
@@ -99,6 +105,21 @@ def test_killed_while_saving(start, images):
     last.write_bytes(last.read_bytes()[:-1000])
     search(start, images, "cut", workers=1, resume=True)
     assert_identical(load(images, "cut"), expected)
+
+
+@pytest.mark.parametrize("iteration", [8, ITERS])
+def test_killed_in_validation(start, images, iteration):
+    """The checkpoint of that iteration is written already; its validation is made up for."""
+    run, options = f"validation_{iteration}", {"val_interval": 4}
+    search(start, images, f"whole_{iteration}", **options)
+    kill = {"type": "mmsrnas.KillInValidation", "iteration": iteration}
+    process = start(
+        tiny_search.search, images, run=run, **DEFAULTS | options | {"hooks": [*HOOKS, kill]}
+    )
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    search(start, images, run, resume=True, **options)
+    assert_identical(load(images, run), load(images, f"whole_{iteration}"))
 
 
 def test_mmengine_alone_is_not_exact(start, images):

@@ -89,6 +89,9 @@ class ExactResumeHook(Hook):
             loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
         )
         if state and due and runner.val_loop is not None:
+            for hook in runner.hooks:
+                if isinstance(hook, CheckpointHook):  # which adds a best score to this file
+                    hook.last_ckpt = runner.message_hub.get_info("last_ckpt")
             _set_random_state(state)
             runner.val_loop.run()
 
