@@ -24,6 +24,7 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl"),
 )
 
+randomness = dict(seed=0)  # without a seed, a resumed run would see its images in another order
 log_level = "INFO"
 log_processor = dict(type="LogProcessor", window_size=100, by_epoch=False)
 
