@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -88,25 +89,25 @@ class MixedCell(nn.Module):
         return torch.cat(states[2:], dim=1)
 
     def _fused(self, previous: Tensor, before: Tensor, weights: Tensor) -> Tensor:
-        states: list[Tensor | int] = [before, previous] + [0] * self.num_nodes
+        states: list[Tensor | None] = [before, previous] + [None] * self.num_nodes
         for source in range(self.num_nodes + 1):
             first = max(source - 1, 0)
             edges = [num_edges(node) + source for node in range(first, self.num_nodes)]
             outputs = self._fan_out(states[source], edges, weights[edges])
             for node, (edge, y) in enumerate(zip(edges, outputs, strict=True), first):
                 y = torch.addcmul(y, weights[edge, SKIP], states[source])
-                states[node + 2] = states[node + 2] + y
+                states[node + 2] = y if states[node + 2] is None else states[node + 2] + y
         return torch.cat(states[2:], dim=1)
 
     def _fan_out(self, x: Tensor, edges: list[int], weights: Tensor) -> tuple[Tensor, ...]:
         """What a state ``(N, C, H, W)`` sends along each of its edges, but for the identity."""
         activated = preactivate(x, self.activation)
         kinds = zip(*(self.edges[edge] for edge in edges), strict=True)
-        total = sum(
+        results = (
             ops[0].joint(ops, activated, weight)
             for ops, weight in zip(kinds, weights[:, :SKIP].T, strict=True)
         )
-        return total.chunk(len(edges), dim=1)
+        return reduce(Tensor.add_, results).chunk(len(edges), dim=1)
 
     @contextmanager
     def _unchanged_buffers(self) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """Candidate operations, stems and decoders of HiNAS."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -187,37 +187,39 @@ class SepConv(nn.Module):
     @staticmethod
     def joint(ops: Sequence["SepConv"], activated: Tensor, weights: Tensor) -> Tensor:
         """Evaluates G such operations on one input, as :meth:`NormConv.joint`."""
-        first, second = ([getattr(op, f"act{stage}") for op in ops] for stage in "12")
-        x = _separable(
+        x = checkpoint(
+            _first_stage,
+            ops,
             activated,
-            [op.depthwise1 for op in ops],
-            [op.pointwise1 for op in ops],
-            prepare=lambda x: _repeat_activated(x, first),
+            torch.cat([op.depthwise1.weight for op in ops]),
+            _block_diagonal([op.pointwise1.weight for op in ops]),
+            use_reentrant=False,
+            preserve_rng_state=False,
         )
-        x = _activate_groups(joint_batch_norm(x, [op.norm1 for op in ops]), second)
-        x = _separable(x, [op.depthwise2 for op in ops], [op.pointwise2 for op in ops])
+        x = joint_batch_norm(x, [op.norm1 for op in ops])
+        x = _activate_groups(x, [op.act2 for op in ops])
+        depthwise = torch.cat([op.depthwise2.weight for op in ops])
+        x = F.conv2d(x, depthwise, padding=ops[0].depthwise2.padding, groups=x.size(1))
+        x = F.conv2d(x, _block_diagonal([op.pointwise2.weight for op in ops]))
         return joint_batch_norm(x, [op.norm2 for op in ops], weights)
 
 
-def _separable(
-    x: Tensor,
-    depthwise: Sequence[nn.Conv2d],
-    pointwise: Sequence[nn.Conv2d],
-    prepare: Callable[[Tensor], Tensor] = lambda x: x,
+def _first_stage(
+    ops: Sequence[SepConv], activated: Tensor, depthwise: Tensor, pointwise: Tensor
 ) -> Tensor:
-    """Depthwise and pointwise convolution of each group of the channels of ``prepare(x)``.
+    """The first convolutions, with a copy of the input for each operation.
 
-    What lies between input and output is not kept for the backward pass: a depthwise convolution
-    is computed again in a fraction of the time that its gradient takes.
+    Copies and depthwise results are not kept for the backward pass: they are computed again in a
+    fraction of the time that the gradients take.
     """
+    x = _repeat_activated(activated, [op.act1 for op in ops])
+    x = F.conv2d(x, depthwise, padding=ops[0].depthwise1.padding, groups=x.size(1))
+    return F.conv2d(x, pointwise)
 
-    def run(x: Tensor, depthwise_kernel: Tensor, pointwise_kernel: Tensor) -> Tensor:
-        x = prepare(x)
-        x = F.conv2d(x, depthwise_kernel, padding=depthwise[0].padding, groups=x.size(1))
-        return F.conv2d(x, pointwise_kernel, groups=len(pointwise))
 
-    kernels = (torch.cat([conv.weight for conv in convs]) for convs in (depthwise, pointwise))
-    return checkpoint(run, x, *kernels, use_reentrant=False, preserve_rng_state=False)
+def _block_diagonal(kernels: Sequence[Tensor]) -> Tensor:
+    """One 1x1 kernel for all groups; with so few channels it is faster than a grouped one."""
+    return torch.block_diag(*(kernel.flatten(1) for kernel in kernels))[..., None, None]
 
 
 CANDIDATES = {
