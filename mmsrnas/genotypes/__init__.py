@@ -7,17 +7,19 @@ from typing import Any
 
 from .base import Genotype, GenotypeError
 from .dlsr import DLSR_OPS, DLSRGenotype
+from .drc import DRCGenotype
 
 __all__ = [
     "DLSR_OPS",
     "DLSRGenotype",
+    "DRCGenotype",
     "Genotype",
     "GenotypeError",
     "load_genotype",
     "published_genotypes",
 ]
 
-_TYPES: dict[str, type[Genotype]] = {cls.method: cls for cls in (DLSRGenotype,)}
+_TYPES: dict[str, type[Genotype]] = {cls.method: cls for cls in (DLSRGenotype, DRCGenotype)}
 _PUBLISHED = Path(__file__).parent / "published"
 
 
