@@ -1,6 +1,6 @@
 # `make demo` and `make test` need nothing but Python 3.11, pip and make.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 BIN := .venv/bin
 LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed

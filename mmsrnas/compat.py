@@ -49,9 +49,16 @@ _INSTALL_NAMES = {
 }
 # Modules of mmagic that use a package without checking that it is there.
 _UNCHECKED = {"mmagic.models.archs": "diffusers"}
-# Modules of mmagic that print a line for each missing operator of mmcv.
-_NOISY = tuple(f"mmagic.models.editors.{name}." for name in ("mspie", "stylegan2", "stylegan3"))
+# Modules of mmagic that tell of missing packages whether or not anybody wants to use them.
+_NOISY = (
+    "mmagic.models.archs",
+    "mmagic.models.diffusion_schedulers",
+    "mmagic.models.editors.mspie.",
+    "mmagic.models.editors.stylegan2.",
+    "mmagic.models.editors.stylegan3.",
+)
 _TORCHVISION_OPERATORS = ("nms", "qnms")
+_STATISTICS = frozenset({"current", "max", "mean", "min"})
 _torchvision_libraries: list[object] = []  # a declaration lasts as long as its library object
 
 
@@ -151,10 +158,8 @@ def _execute_mmagic(loader: importlib.abc.Loader, module: ModuleType) -> None:
 
 def _execute_tolerantly(loader: importlib.abc.Loader, module: ModuleType) -> None:
     """Executes a module of mmagic; keeps what it defined when an optional package stops it."""
-    quiet = redirect_stdout(StringIO()) if module.__name__.startswith(_NOISY) else nullcontext()
     try:
-        with quiet, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Diffusion .* are not registered")
+        with _quiet() if module.__name__.startswith(_NOISY) else nullcontext():
             loader.exec_module(module)
     except Exception as error:
         cause = _optional_failure(module.__name__, error)
@@ -162,6 +167,13 @@ def _execute_tolerantly(loader: importlib.abc.Loader, module: ModuleType) -> Non
             raise
         _skipped[module.__name__] = cause
         _offer_placeholders(loader, module, cause)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with redirect_stdout(StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Diffusion .* are not registered")
+        yield
 
 
 def _optional_failure(module: str, error: BaseException) -> Exception | None:
@@ -183,8 +195,9 @@ def _optional_failure(module: str, error: BaseException) -> Exception | None:
 
 def _raised_by_optional_package(error: BaseException) -> bool:
     """Whether a package that mmagic can do without raised the error, or lacks the attribute."""
-    if isinstance(error, AttributeError) and isinstance(error.obj, ModuleType):
-        return _is_optional(error.obj.__name__)
+    lacking = error.obj if isinstance(error, AttributeError) else None
+    if isinstance(lacking, ModuleType) and _is_optional(lacking.__name__):
+        return True
     names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     last = max((i for i, name in enumerate(names) if _package(name) in _OWN), default=-1)
     return any(_is_optional(name) for name in names[last + 1 :])
@@ -248,9 +261,8 @@ def _registered_classes(source: str) -> Iterator[tuple[str, str]]:
             continue
         for decorator in node.decorator_list:
             match decorator:
-                case ast.Call(func=ast.Attribute(value=ast.Name(id=registry), attr=method)):
-                    if method == "register_module":
-                        yield registry, node.name
+                case ast.Call(ast.Attribute(ast.Name(registry), "register_module")):
+                    yield registry, node.name
 
 
 # ------------------------------------------------------------------------------------------------
@@ -283,24 +295,38 @@ def _execute_history_buffer(loader: importlib.abc.Loader, module: ModuleType) ->
 
 
 def _allow_history_buffer(module: ModuleType) -> None:
-    """Lets torch's safe loading read mmengine's log history: numpy arrays of numbers."""
+    """Lets torch's safe loading read mmengine's log history: numbers in numpy arrays."""
     import torch
 
     allow = getattr(torch.serialization, "add_safe_globals", None)
     if allow is None:  # torch < 2.4 does not load safely by default
         return
-    core = getattr(np, "_core", None) or np.core
-    number_types = {type(np.dtype(code)) for code in "?bhilqBHILQefd"}
+    history_buffer = module.HistoryBuffer
+
+    def statistic(owner: object, name: str) -> Callable:
+        if owner is not history_buffer or name not in _STATISTICS:
+            raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr({owner}, {name!r})")
+        return getattr(owner, name)
+
+    multiarray = (getattr(np, "_core", None) or np.core).multiarray
     allow(
-        [
-            module.HistoryBuffer,
-            np.ndarray,
-            np.dtype,
-            core.multiarray._reconstruct,
-            core.multiarray.scalar,
-            *number_types,
-        ]
+        [history_buffer, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
     )
+    # HistoryBuffer pickles its methods by getattr: allowed for these only.
+    allow([_under_name("builtins.getattr", statistic)])
+    for package in ("numpy._core", "numpy.core"):  # as numpy 2 and numpy 1 wrote it
+        for function in (multiarray._reconstruct, multiarray.scalar):
+            allow([_under_name(f"{package}.multiarray.{function.__name__}", function)])
+
+
+def _under_name(path: str, function: Callable) -> Callable:
+    """The function under the name that a checkpoint calls it by."""
+
+    def renamed(*args: object) -> object:
+        return function(*args)
+
+    renamed.__module__, _, renamed.__qualname__ = path.rpartition(".")
+    return renamed
 
 
 _REPAIRS: dict[str, Callable[[importlib.abc.Loader, ModuleType], None]] = {

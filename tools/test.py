@@ -12,6 +12,8 @@ from pathlib import Path
 import mmengine
 import torch
 from mmengine.config import Config, DictAction
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader, Runner
 
@@ -89,6 +91,18 @@ def check_fits(model: torch.nn.Module, checkpoint: dict, source: str) -> None:
         )
 
 
+class SaveMetricsHook(Hook):
+    """Writes the metrics to a file; mmagic's test loop does not return them."""
+
+    def __init__(self, out: str) -> None:
+        self.out = out
+
+    @master_only
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Writes the metrics of all test sets."""
+        mmengine.dump({key: float(value) for key, value in (metrics or {}).items()}, self.out)
+
+
 def main() -> None:
     """Builds the runner from config and options, checks the checkpoint, and tests."""
     args = parse_args()
@@ -110,9 +124,9 @@ def main() -> None:
     check_fits(runner.model, checkpoint, args.checkpoint)
     del checkpoint
 
-    metrics = runner.test()
-    if args.out and runner.rank == 0:
-        mmengine.dump(metrics, args.out)
+    if args.out:
+        runner.register_hook(SaveMetricsHook(args.out), "LOWEST")
+    runner.test()
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ log_processor = dict(type="LogProcessor", window_size=100, by_epoch=False)
 load_from = None
 resume = False
 
-# Images are written only when asked for:
-# --cfg-options custom_hooks.0.on_test=True writes HR | LR | SR of every test image.
+# No image is written: that takes a BasicVisualizationHook, which during a test also loads the
+# training set (it asks the runner for its iteration).
 vis_backends = [dict(type="LocalVisBackend")]
 visualizer = dict(
     type="ConcatImageVisualizer",
@@ -39,4 +39,3 @@ visualizer = dict(
     img_keys=["gt_img", "input", "pred_img"],
     bgr2rgb=True,
 )
-custom_hooks = [dict(type="BasicVisualizationHook", interval=1, on_val=False, on_test=False)]

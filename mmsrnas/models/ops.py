@@ -46,7 +46,7 @@ class Depthwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves ``(N, C, H, W)``."""
-        if self.dilation == (1, 1) or x.is_cuda or not _is_bf16(x):
+        if self.dilation == (1, 1) or x.device.type != "cpu" or not _is_bf16(x):
             return super().forward(x)
         # torch 2.13 on the CPU returns non-finite weight gradients for dilated depthwise
         # convolutions in bf16 and channels_last; the kernel with explicit zeros is right.
@@ -117,7 +117,7 @@ class MixedOp(nn.Module):
 
     def __init__(self, names: Sequence[str], channels: int) -> None:
         super().__init__()
-        self.ops = nn.ModuleList(OPS.build(dict(type=name, channels=channels)) for name in names)
+        self.ops = nn.ModuleList(OPS.get(name)(channels) for name in names)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Mixes the candidates.

@@ -1,15 +1,10 @@
-"""A search that takes seconds: a supernet of four convolutions on images of 40x40 pixels.
+"""A search that takes seconds: a supernet of four convolutions on images of 40x40 pixels."""
 
-Also a program, ``python tiny_search.py FOLDER OPTIONS_AS_JSON``: the tests of resuming and of
-distributed training start it in processes of their own.
-"""
-
-import json
 import os
-import sys
 from pathlib import Path
 
 import cv2
+import mmengine
 import numpy as np
 import torch
 from mmengine.runner import Runner
@@ -23,12 +18,13 @@ from mmsrnas.registry import MODELS
 class TinySupernet(nn.Module):
     """One mixed layer of four candidates, three sets of weights for them, and a beta of two."""
 
-    def __init__(self, norm: bool = False, collapsed: str | None = None) -> None:
+    def __init__(self, norm=False, dropout=0.0, collapsed=None) -> None:
         super().__init__()
         self.candidates = nn.ModuleList(
             nn.Conv2d(3, 3, k, padding=k // 2, bias=False) for k in (1, 3, 5, 7)
         )
         self.norm = nn.BatchNorm2d(3) if norm else nn.Identity()
+        self.dropout = nn.Dropout(dropout)
         self.alpha = nn.Parameter(1e-3 * torch.randn(3, 4))
         self.beta = nn.Parameter(1e-3 * torch.randn(2))
         self.collapsed = collapsed
@@ -44,7 +40,7 @@ class TinySupernet(nn.Module):
         return self.collapsed
 
     def forward(self, x):
-        share = self.beta.softmax(0)
+        x, share = self.dropout(x), self.beta.softmax(0)
         for weights in self.alpha.softmax(1):
             mixed = sum(w * op(x) for w, op in zip(weights, self.candidates, strict=True))
             x = share[0] * x + share[1] * self.norm(mixed)
@@ -64,12 +60,15 @@ def write_images(folder: Path, count: int = 12, size: int = 40) -> None:
             cv2.imwrite(str(folder / name / f"{i:02d}.png"), image)
 
 
-def dataloader(folder: Path, index_range, num_workers=0, **kwargs) -> dict:
+def dataloader(folder: Path, index_range, num_workers=0, augment=True, **kwargs) -> dict:
+    augmentation = [
+        dict(type="PairedRandomCrop", gt_patch_size=16),
+        dict(type="Flip", keys=["img", "gt"], flip_ratio=0.5, direction="horizontal"),
+    ]
     pipeline = [
         dict(type="LoadImageFromFile", key="img", channel_order="rgb"),
         dict(type="LoadImageFromFile", key="gt", channel_order="rgb"),
-        dict(type="PairedRandomCrop", gt_patch_size=16),
-        dict(type="Flip", keys=["img", "gt"], flip_ratio=0.5, direction="horizontal"),
+        *(augmentation if augment else []),
         dict(type="PackInputs"),
     ]
     dataset = dict(
@@ -89,11 +88,14 @@ def config(
     run="run",
     iters=6,
     workers=0,
+    augment=True,
+    batch_size=2,
     val_interval=None,
     save_interval=2,
     supernet=None,
     arch=None,
     hooks=(),
+    exact=True,
     **kwargs,
 ) -> dict:
     """Config of a search on the images of ``folder``; ``kwargs`` override its keys."""
@@ -101,8 +103,9 @@ def config(
     arch_hook = dict(
         type="mmsrnas.ArchOptimizerHook",
         optimizer=dict(type="Adam", lr=0.05, betas=(0.5, 0.999)),
-        dataloader=dataloader(folder, (8, 12), workers),
+        dataloader=dataloader(folder, (8, 12), workers, augment, batch_size=batch_size),
     )
+    exact_resume = [dict(type="mmsrnas.ExactResumeHook")] if exact else []
     cfg = dict(
         default_scope="mmagic",
         work_dir=str(folder / run),
@@ -112,7 +115,7 @@ def config(
             pixel_loss=dict(type="L1Loss"),
             data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
         ),
-        train_dataloader=dataloader(folder, (0, 8), workers),
+        train_dataloader=dataloader(folder, (0, 8), workers, augment, batch_size=batch_size),
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=iters),
         optim_wrapper=dict(
             constructor="mmsrnas.SearchOptimWrapperConstructor",
@@ -123,7 +126,7 @@ def config(
             logger=dict(type="LoggerHook", interval=1),
             checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=save_interval),
         ),
-        custom_hooks=[arch_hook | (arch or {}), dict(type="mmsrnas.ExactResumeHook"), *hooks],
+        custom_hooks=[arch_hook | (arch or {}), *exact_resume, *hooks],
         log_processor=dict(type="LogProcessor", by_epoch=False),
         randomness=dict(seed=3),
         log_level="ERROR",
@@ -149,6 +152,26 @@ def runner(folder, **kwargs) -> Runner:
     return Runner.from_cfg(cfg)
 
 
-if __name__ == "__main__":
+def unformatted(text, **_):
+    """Stands in for yapf, by which mmengine formats the config for every checkpoint."""
+    return text, True
+
+
+def search(folder, **kwargs) -> None:
+    """Searches to the end."""
     torch.set_num_threads(1)
-    runner(sys.argv[1], **json.loads(sys.argv[2])).train()
+    mmengine.config.config.FormatCode = unformatted
+    runner(folder, **kwargs).train()
+
+
+def search_on_two(rank, folder, run, **kwargs) -> None:
+    """Searches as one of two processes; each saves the parameters that it ends with."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/{run}.rendezvous", rank=rank, world_size=2
+    )
+    wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
+    search = runner(folder, run=run, launcher="pytorch", model_wrapper_cfg=wrapper, **kwargs)
+    model = search.train()
+    torch.save(model.module.state_dict(), Path(folder) / f"{run}_{rank}.pth")
+    torch.distributed.destroy_process_group()

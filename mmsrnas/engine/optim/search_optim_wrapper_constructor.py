@@ -29,10 +29,12 @@ class SearchOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         Raises:
             TypeError: The generator is no supernet.
         """
-        arch = {id(param) for _, param in find_supernet(model).arch_parameters()}
+        arch = {param for _, param in find_supernet(model).arch_parameters()}
         wrapper = super().__call__(model)
         optimizer = wrapper.optimizer
         for group in optimizer.param_groups:
-            group["params"] = [param for param in group["params"] if id(param) not in arch]
+            group["params"] = [param for param in group["params"] if param not in arch]
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
+        for param in arch:
+            optimizer.state.pop(param, None)
         return wrapper

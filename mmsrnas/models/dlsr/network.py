@@ -41,7 +41,7 @@ class DLSRNet(DLSRBase):
         genotype = load_genotype(genotype, method="dlsr")
         channels = mid_channels or genotype.mid_channels
         cells = [
-            DLSRCell(channels, [OPS.build(dict(type=op, channels=channels)) for op in genotype.ops])
+            DLSRCell(channels, [OPS.get(op)(channels) for op in genotype.ops])
             for _ in range(genotype.num_cells)
         ]
         fan_in = [len(pair) for pair in genotype.connections]

@@ -1,0 +1,13 @@
+"""What a network costs and how it compares: parameters, Multi-Adds, latency, tables, plots."""
+
+from .complexity import Complexity, count_complexity, lr_size_of, upscale_factor_of
+from .latency import Latency, measure_latency
+
+__all__ = [
+    "Complexity",
+    "Latency",
+    "count_complexity",
+    "lr_size_of",
+    "measure_latency",
+    "upscale_factor_of",
+]

@@ -1,0 +1,142 @@
+"""Pictures for reports."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+__all__ = ["plot_crops", "plot_curves", "plot_tradeoff", "read_scalars"]
+
+
+def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Path) -> None:
+    """Draws a metric over Multi-Adds; a row without Multi-Adds becomes a horizontal line.
+
+    Args:
+        rows: Rows of a comparison.
+        metric: The column to draw.
+        path: Picture file.
+    """
+    figure, axes = _figure(7, 4.5)
+    for row in rows:
+        if row.get("multi_adds"):
+            axes.scatter(row["multi_adds"] / 1e9, row[metric], s=60)
+            axes.annotate(
+                f"{row['model']}\n{row['params'] / 1e3:,.0f} K",
+                (row["multi_adds"] / 1e9, row[metric]),
+                xytext=(7, -4),
+                textcoords="offset points",
+                fontsize=8,
+            )
+        else:
+            axes.axhline(row[metric], linestyle="--", color="0.5", label=row["model"])
+            axes.legend()
+    axes.set_xscale("log")
+    axes.margins(x=0.25, y=0.15)
+    axes.set_xlabel("Multi-Adds [G]")
+    axes.set_ylabel(f"{metric}{' [dB]' if metric.endswith('PSNR') else ''}")
+    axes.grid(alpha=0.3)
+    figure.savefig(path)
+
+
+def read_scalars(work_dir: str | Path) -> dict[str, list[tuple[int, float]]]:
+    """Reads what the last run in a work directory logged.
+
+    Args:
+        work_dir: Work directory of a training or search.
+
+    Returns:
+        ``name -> [(iteration, value), ...]``.
+
+    Raises:
+        FileNotFoundError: No run has logged there.
+    """
+    files = sorted(Path(work_dir).glob("*/vis_data/scalars.json"))
+    if not files:
+        raise FileNotFoundError(f"{work_dir}: no run has logged scalars here.")
+    scalars: dict[str, list[tuple[int, float]]] = {}
+    for line in files[-1].read_text().splitlines():
+        record = json.loads(line)
+        for name, value in record.items():
+            if isinstance(value, int | float):
+                scalars.setdefault(name, []).append((record["step"], value))
+    return scalars
+
+
+def plot_curves(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]], path: str | Path
+) -> None:
+    """Draws curves over the iterations.
+
+    Args:
+        panels: ``title -> {label: [(iteration, value), ...]}``.
+        path: Picture file.
+    """
+    figure, all_axes = _figure(4.5 * len(panels), 3.4, 1, len(panels))
+    for axes, (title, curves) in zip(np.atleast_1d(all_axes), panels.items(), strict=True):
+        for label, points in curves.items():
+            axes.plot(*zip(*points, strict=True), label=label)
+        axes.set_title(title)
+        axes.set_xlabel("iteration")
+        axes.grid(alpha=0.3)
+        if len(curves) > 1:
+            axes.legend()
+    figure.savefig(path)
+
+
+def plot_crops(
+    images: Sequence[Mapping[str, np.ndarray]],
+    path: str | Path,
+    size: int = 80,
+    captions: Sequence[Mapping[str, str]] | None = None,
+) -> None:
+    """Draws the same crop of several versions of images beside each other.
+
+    The crop is where the second version differs most from the first one, which also stands whole
+    at the left with the crop marked.
+
+    Args:
+        images: For each image, at least two versions ``name -> uint8 RGB (H, W, 3)``, all of the
+            same size; the first one is the reference.
+        path: Picture file.
+        size: Side of the crop in pixels.
+        captions: For each image, a text under a version.
+    """
+    columns = len(images[0]) + 1
+    figure, all_axes = _figure(3 * columns, 2.9 * len(images), len(images), columns)
+    for i, (axes_row, versions) in enumerate(
+        zip(np.reshape(all_axes, (-1, columns)), images, strict=True)
+    ):
+        reference, other = list(versions.values())[:2]
+        y, x = _worst_window(reference, other, size)
+        axes_row[0].imshow(reference)
+        axes_row[0].add_patch(Rectangle((x, y), size, size, fill=False, color="red", linewidth=1.5))
+        for axes, (name, image) in zip(axes_row[1:], versions.items(), strict=True):
+            axes.imshow(image[y : y + size, x : x + size], interpolation="nearest")
+            axes.set_title(name, fontsize=10)
+            axes.set_xlabel(captions[i].get(name, "") if captions else "", fontsize=9)
+        for axes in axes_row:
+            axes.set_xticks([])
+            axes.set_yticks([])
+    figure.savefig(path)
+
+
+def _worst_window(reference: np.ndarray, other: np.ndarray, size: int) -> tuple[int, int]:
+    """Top left corner of the window with the largest squared error."""
+    error = np.square(reference.astype(float) - other).sum(axis=2)
+    total = np.pad(error.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    windows = (
+        total[size:, size:] - total[:-size, size:] - total[size:, :-size] + total[:-size, :-size]
+    )
+    y, x = np.unravel_index(windows.argmax(), windows.shape)
+    return int(y), int(x)
+
+
+def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns)

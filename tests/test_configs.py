@@ -1,0 +1,137 @@
+"""Every config loads, names only things that exist, agrees with itself and builds its model."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import Registry, init_default_scope
+from mmengine.runner import Runner
+
+from mmsrnas import registry
+
+ROOT = Path(__file__).parents[1] / "configs"
+CONFIGS = sorted(p for p in ROOT.rglob("*.py") if "_base_" not in p.parts)
+BASES = sorted((ROOT / "_base_").rglob("*.py"))
+
+# What the value of a key is, wherever the key stands.
+KINDS = {
+    "arch_optimizer_hook": registry.HOOKS,
+    "complexity_loss": registry.MODELS,
+    "constructor": registry.OPTIM_WRAPPER_CONSTRUCTORS,
+    "custom_hooks": registry.HOOKS,
+    "dataset": registry.DATASETS,
+    "log_processor": registry.LOG_PROCESSORS,
+    "metrics": registry.METRICS,
+    "model": registry.MODELS,
+    "optim_wrapper": registry.OPTIM_WRAPPERS,
+    "optimizer": registry.OPTIMIZERS,
+    "param_scheduler": registry.PARAM_SCHEDULERS,
+    "pipeline": registry.TRANSFORMS,
+    "runner_type": registry.RUNNERS,
+    "sampler": registry.DATA_SAMPLERS,
+    "test_cfg": registry.LOOPS,
+    "test_evaluator": registry.EVALUATORS,
+    "test_pipeline": registry.TRANSFORMS,
+    "train_cfg": registry.LOOPS,
+    "val_cfg": registry.LOOPS,
+    "val_evaluator": registry.EVALUATORS,
+    "val_pipeline": registry.TRANSFORMS,
+    "vis_backends": registry.VISBACKENDS,
+    "visualizer": registry.VISUALIZERS,
+}
+
+
+def named_types(value: object, kind: Registry | None = None) -> Iterator[tuple[str, Registry]]:
+    """Every name that the runner will look up, with the registry where it will do so."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from named_types(item, kind)
+    elif isinstance(value, dict):
+        if "type" in value:
+            yield value["type"], kind
+        for key, item in value.items():
+            if key in ("constructor", "runner_type"):
+                yield item, KINDS[key]
+            elif key == "default_hooks":  # its keys are names of hooks
+                yield from named_types(list(item.values()), registry.HOOKS)
+            else:
+                # All of a model is in one registry, also what it calls train_cfg.
+                yield from named_types(
+                    item, kind if kind is registry.MODELS else KINDS.get(key, kind)
+                )
+
+
+def values_of(value: object, key: str) -> Iterator[object]:
+    """The values of a key, wherever it stands."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from values_of(item, key)
+    elif isinstance(value, dict):
+        if key in value:
+            yield value[key]
+        for item in value.values():
+            yield from values_of(item, key)
+
+
+def parametrize(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=[str(p.relative_to(ROOT)) for p in paths])
+
+
+@parametrize(CONFIGS + BASES)
+def test_names_exist(path):
+    init_default_scope("mmagic")
+    for name, kind in named_types(Config.fromfile(path).to_dict()):
+        assert kind is not None, f"no registry is known for type={name!r}: add its key to KINDS"
+        assert kind.get(name) is not None, f"{name} is not in the registry {kind.name!r}"
+
+
+@parametrize(CONFIGS + BASES)
+def test_scales_agree(path):
+    cfg = Config.fromfile(path).to_dict()
+    data = {key: value for key, value in cfg.items() if "dataloader" in key or "evaluator" in key}
+    scales = {*values_of(data, "scale"), *values_of(data, "crop_border")}
+    scales |= {*values_of(cfg.get("model", {}), "upscale_factor")}
+    assert len(scales) <= 1
+    for patch, scale in product(values_of(cfg, "gt_patch_size"), scales):
+        assert patch % scale == 0
+
+
+@parametrize(CONFIGS)
+def test_model_builds(path):
+    init_default_scope("mmagic")
+    cfg = Config.fromfile(path)
+    assert sum(p.numel() for p in registry.MODELS.build(cfg.model).parameters()) > 0
+
+
+@parametrize(CONFIGS)
+def test_search_has_separate_images_for_the_architecture(path):
+    cfg = Config.fromfile(path)
+    for hook in cfg.get("custom_hooks", []):
+        if not hook.get("dataloader"):
+            continue
+        weights, architecture = cfg.train_dataloader.dataset, hook.dataloader.dataset
+        folders = [(data.data_root, data.data_prefix.gt) for data in (weights, architecture)]
+        if folders[0] == folders[1]:
+            assert weights.index_range[1] <= architecture.index_range[0]
+
+
+def test_training_keeps_the_best_checkpoint(paired_images, tmp_path):
+    """The metrics of validation have a prefix, which `save_best` has to cope with."""
+    cfg = Config.fromfile(ROOT / "dlsr/dlsr_tiny_x2_div2k.py")
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.num_workers = 0
+        loader.dataset.data_root = str(paired_images)
+        loader.dataset.data_prefix = {"img": "LR_bicubic/X{scale}", "gt": "HR"}
+    cfg.train_dataloader.batch_size = 2
+    cfg.train_dataloader.dataset.pipeline[3].gt_patch_size = 32
+    cfg.val_dataloader.dataset.index_range = (0, 2)
+    cfg.train_cfg.update(max_iters=2, val_interval=1)
+    cfg.default_hooks.checkpoint.interval = 2
+    run = tmp_path / "run"
+    cfg.work_dir, cfg.log_level, cfg.experiment_name = str(run), "ERROR", "keeps_best"
+    Runner.from_cfg(cfg).train()
+    assert (run / "iter_2.pth").is_file()
+    assert len(list(run.glob("best_DIV2K_PSNR_iter_*.pth"))) == 1
+    assert not list(run.rglob("*.png"))

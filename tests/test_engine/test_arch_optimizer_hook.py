@@ -1,0 +1,236 @@
+"""The architecture step against the same search written out by hand."""
+
+import itertools
+import math
+
+import pytest
+import tiny_search
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from mmsrnas.engine.hooks.arch_optimizer_hook import SEED_OFFSET, _cycle, _entropies
+from mmsrnas.models import ComplexityLoss
+from mmsrnas.registry import MODELS
+
+COMPLEXITY = {"type": "mmsrnas.ComplexityLoss", "loss_weight": 0.01}
+
+
+class AlphaHistory(Hook):
+    """Alpha after every iteration."""
+
+    priority = "LOWEST"
+
+    def before_train(self, runner):
+        self.alphas = [runner.model.generator.alpha.detach().clone()]
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.alphas.append(runner.model.generator.alpha.detach().clone())
+
+
+@MODELS.register_module()
+class Doubling(nn.Module):
+    """A network that is no supernet."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+
+    def forward(self, x):
+        return self.conv(x).repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+
+def by_hand(runner, mode, iters, warmup):
+    """The search as its definition says, all gradients computed in both steps."""
+    cfg, editor = runner.cfg, runner.model
+    supernet = editor.generator
+    arch = [supernet.alpha, supernet.beta]
+    weights = [p for p in editor.parameters() if all(p is not q for q in arch)]
+    step_weights = torch.optim.Adam(weights, lr=0.01)
+    step_arch = torch.optim.Adam(arch, lr=0.05, betas=(0.5, 0.999))
+    train = iter(Runner.build_dataloader(cfg.train_dataloader, seed=3))
+    arch_cfg = cfg.custom_hooks[0].dataloader
+    held_out = iter(Runner.build_dataloader(arch_cfg, seed=3 + SEED_OFFSET))
+
+    def loss(batch):
+        data = editor.data_preprocessor(batch, True)
+        return (editor.generator(data["inputs"]) - data["data_samples"].gt_img).abs().mean()
+
+    def update(optimizer, total):
+        editor.zero_grad()
+        total.backward()
+        optimizer.step()
+
+    editor.train()
+    for i in range(iters):
+        batch = next(train)
+        if mode == "bilevel" and i >= warmup:
+            update(step_arch, loss(next(held_out)) + 0.01 * supernet.expected_cost())
+        update(step_weights, loss(batch))
+        if mode == "mixed" and i >= warmup:
+            total = loss(batch) + loss(next(held_out)) + 0.01 * supernet.expected_cost()
+            update(step_arch, total)
+    return editor.state_dict()
+
+
+@pytest.mark.parametrize("mode", ["mixed", "bilevel"])
+def test_equals_the_definition(images, mode):
+    options = {
+        "workers": 1,
+        "iters": 4,
+        "supernet": {"norm": True},
+        "arch": {"mode": mode, "warmup_iters": 1, "complexity_loss": COMPLEXITY},
+        "param_scheduler": None,
+    }
+    found = tiny_search.runner(images, **options).train().state_dict()
+    expected = by_hand(tiny_search.runner(images, **options), mode, iters=4, warmup=1)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize(("mode", "batches"), [("mixed", 2), ("bilevel", 1)])
+def test_each_step_computes_its_own_gradients_only(images, mode, batches):
+    runner = tiny_search.runner(images, iters=3, arch={"mode": mode})
+    counts = {}
+
+    def count(name):
+        return lambda _: counts.update({name: counts.get(name, 0) + 1})
+
+    for name, param in runner.model.named_parameters():
+        param.register_post_accumulate_grad_hook(count(name))
+    runner.train()
+    arch = {counts.pop("generator.alpha"), counts.pop("generator.beta")}
+    assert arch == {3 * batches}
+    assert set(counts.values()) == {3}
+
+
+def test_requirements_of_gradients_are_restored(images):
+    runner = tiny_search.runner(images, iters=2)
+    frozen = runner.model.generator.candidates[0].weight.requires_grad_(False)
+    before = frozen.clone()
+    model = runner.train()
+    required = {name: param.requires_grad for name, param in model.named_parameters()}
+    assert not required.pop("generator.candidates.0.weight")
+    assert all(required.values())
+    assert torch.equal(frozen, before)
+
+
+def test_warmup_and_interval(images):
+    arch = {"warmup_iters": 2, "interval": 2}
+    runner, history = tiny_search.runner(images, iters=6, arch=arch), AlphaHistory()
+    runner.register_hook(history)
+    runner.train()
+    moved = [not torch.equal(a, b) for a, b in itertools.pairwise(history.alphas)]
+    assert moved == [False, False, True, False, True, False]
+
+
+def test_log(images):
+    runner = tiny_search.runner(images, iters=2, arch={"complexity_loss": COMPLEXITY})
+    runner.train()
+    scalars = runner.message_hub.log_scalars
+    assert scalars["train/arch_loss"].current() > scalars["train/loss"].current()
+    uniform = 0.01 * 3 * (1 + 9 + 25 + 49) / 4
+    assert scalars["train/arch_complexity"].data[0][0] == pytest.approx(uniform, rel=1e-2)
+    assert 0.9 < scalars["train/arch_entropy/beta"].current() < 1
+
+
+def test_entropies():
+    sure, uniform = torch.tensor([[0.0, 99.0, 0.0]]), torch.zeros(2, 5)
+    params = {"beta.0": nn.Parameter(sure), "beta.1": nn.Parameter(uniform)}
+    params |= {"alpha": nn.Parameter(torch.tensor([math.log(3), 0.0])), "one": torch.zeros(1)}
+    found = {name: value.item() for name, value in _entropies(params).items()}
+    three_to_one = -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25))
+    expected = {"arch_entropy/beta": 0.5, "arch_entropy/alpha": three_to_one}
+    assert found == pytest.approx(expected)
+
+
+def test_bfloat16_covers_both_steps(images):
+    wrapper = {
+        "type": "mmsrnas.AutocastOptimWrapper",
+        "constructor": "mmsrnas.SearchOptimWrapperConstructor",
+        "optimizer": {"type": "Adam", "lr": 0.01},
+    }
+    runner = tiny_search.runner(images, iters=2, optim_wrapper=wrapper)
+    supernet, dtypes = runner.model.generator, []
+    before = supernet.alpha.detach().clone()
+    supernet.candidates[0].register_forward_hook(lambda *args: dtypes.append(args[2].dtype))
+    runner.train()
+    assert dtypes == [torch.bfloat16] * len(dtypes)
+    assert len(dtypes) == 2 * 3 * 3  # iterations, passes, applications in the network
+    assert supernet.alpha.dtype == torch.float32
+    assert supernet.alpha.isfinite().all()
+    assert not torch.equal(supernet.alpha, before)
+
+
+def test_loading_is_not_resuming(images):
+    tiny_search.runner(images, run="first", iters=3).train()
+    start = str(images / "first" / "iter_3.pth")
+    runner = tiny_search.runner(images, run="second", iters=1, load_from=start)
+    runner.train()
+    checkpoint = torch.load(images / "second" / "iter_1.pth", weights_only=True)
+    assert checkpoint["arch_optimizer"]["steps"] == 1
+    assert checkpoint["arch_optimizer"]["optimizer"]["state"][0]["step"] == 1
+
+
+def test_cycle_reshuffles_each_pass():
+    cfg = {
+        "dataset": list(range(8)),
+        "sampler": {"type": "DefaultSampler", "shuffle": True},
+        "batch_size": 8,
+        "num_workers": 0,
+    }
+    batches = _cycle(Runner.build_dataloader(cfg, seed=0))
+    first, second = (list(next(batches)) for _ in range(2))
+    assert first != second
+    assert sorted(first) == sorted(second) == list(range(8))
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"dataloader": None}, ValueError, "ArchOptimizerHook.dataloader"),
+        ({"mode": "darts"}, ValueError, "ArchOptimizerHook.mode"),
+        ({"interval": 0}, ValueError, "ArchOptimizerHook.interval"),
+    ],
+)
+def test_wrong_config(images, changes, error, message):
+    with pytest.raises(error, match=message):
+        tiny_search.runner(images, arch=changes)
+
+
+def test_shared_images(images):
+    shared = tiny_search.dataloader(images, (7, 12))
+    with pytest.raises(ValueError, match=r"1 image\(s\) are in `train_dataloader` too.*07.png"):
+        tiny_search.runner(images, arch={"dataloader": shared}).train()
+    accepted = {"dataloader": shared, "allow_shared_images": True}
+    tiny_search.runner(images, iters=1, arch=accepted).train()
+
+
+def test_no_batch(images):
+    small = tiny_search.dataloader(
+        images, (8, 9), sampler={"type": "DefaultSampler"}, drop_last=True
+    )
+    with pytest.raises(ValueError, match="yields no batch"):
+        tiny_search.runner(images, arch={"dataloader": small}).train()
+
+
+@pytest.mark.parametrize("constructor", [None, "mmsrnas.SearchOptimWrapperConstructor"])
+def test_no_supernet(images, constructor):
+    wrapper = {"optimizer": {"type": "Adam"}}
+    wrapper |= {"constructor": constructor} if constructor else {}
+    runner = tiny_search.runner(
+        images, supernet={"type": "mmsrnas.Doubling"}, optim_wrapper=wrapper
+    )
+    with pytest.raises(
+        TypeError, match=r"model.generator: a search needs a supernet, got Doubling"
+    ):
+        runner.train()
+
+
+def test_cost_is_missing(images, monkeypatch):
+    monkeypatch.delattr(tiny_search.TinySupernet, "expected_cost")
+    with pytest.raises(TypeError, match=r"TinySupernet has no `expected_cost\(\)`"):
+        tiny_search.runner(images, arch={"complexity_loss": COMPLEXITY}).train()
+    assert issubclass(MODELS.get(COMPLEXITY["type"]), ComplexityLoss)

@@ -1,0 +1,160 @@
+"""A search that is killed and resumed ends as the uninterrupted one does, to the bit."""
+
+import os
+import random
+import re
+import signal
+import time
+
+import numpy as np
+import pytest
+import tiny_search
+import torch
+
+from mmsrnas.engine.hooks.exact_resume_hook import (
+    _random_state,
+    _set_random_state,
+    repair_last_checkpoint,
+)
+from mmsrnas.genotypes import load_genotype
+
+ITERS = 14
+HOOKS = [
+    {"type": "mmsrnas.GenotypeHook"},
+    {"type": "mmsrnas.SearchEarlyStopHook", "interval": 4, "patience": 100},
+]
+
+
+def search(start, images, run, kill_at=None, **options):
+    """Searches in a process of its own, to the end or until it is killed after an iteration."""
+    search = {"iters": ITERS, "save_interval": 4, "val_interval": 6, "hooks": HOOKS}
+    # Dropout draws from the random state of the main process, whatever the workers do.
+    options = search | {"supernet": {"dropout": 0.1}} | options
+    process = start(tiny_search.search, images, run=run, **options)
+    if kill_at is None:
+        process.join()
+        assert process.exitcode == 0
+        return
+    while last_iteration(images / run) < kill_at:
+        assert process.is_alive(), "the search ended before it could be killed"
+        time.sleep(0.002)
+    time.sleep(random.uniform(0, 0.05))
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+
+
+def last_iteration(work_dir):
+    """The last iteration in the log of the last start."""
+    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    steps = re.findall(r'"step": (\d+)', logs[-1].read_text()) if logs else []
+    return int(steps[-1]) if steps else 0
+
+
+def load(images, run):
+    checkpoint = torch.load(images / run / f"iter_{ITERS}.pth", weights_only=True)
+    hub = checkpoint.pop("message_hub")
+    clocks = ("train/time", "train/data_time")
+    history = {k: v.data for k, v in hub["log_scalars"].items() if k not in clocks}
+    checkpoint["history"] = {k: v for k, v in history.items() if k.startswith("train/")}
+    checkpoint["meta"] = {k: checkpoint["meta"][k] for k in ("iter", "seed")}
+    checkpoint["genotype"] = load_genotype(images / run / "genotype.json").to_dict()
+    return checkpoint
+
+
+def assert_identical(a, b, name=""):
+    assert type(a) is type(b), name
+    if isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype and torch.equal(a, b), name
+    elif isinstance(a, np.ndarray):
+        np.testing.assert_array_equal(a, b, err_msg=name)
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), name
+        for key in a:
+            assert_identical(a[key], b[key], f"{name}.{key}")
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b), name
+        for i, (x, y) in enumerate(zip(a, b, strict=True)):
+            assert_identical(x, y, f"{name}.{i}")
+    else:
+        assert a == b, name
+
+
+@pytest.mark.parametrize(("workers", "mode"), [(0, "mixed"), (1, "bilevel")])
+def test_killed_at_random_moments(start, images, workers, mode):
+    options = {"workers": workers, "arch": {"mode": mode, "warmup_iters": 3}}
+    whole, killed = f"whole_{mode}", f"killed_{mode}"
+    search(start, images, whole, **options)
+    search(start, images, killed, kill_at=random.randint(5, 7), **options)
+    search(start, images, killed, kill_at=random.randint(9, 11), resume=True, **options)
+    search(start, images, killed, resume=True, **options)
+    assert_identical(load(images, killed), load(images, whole))
+
+
+def test_killed_while_saving(start, images):
+    """The last checkpoint is cut off, as a kill leaves it: the one before it takes over."""
+    search(start, images, "cut", workers=1)
+    expected = load(images, "cut")
+    last = images / "cut" / f"iter_{ITERS}.pth"
+    last.write_bytes(last.read_bytes()[:-1000])
+    search(start, images, "cut", workers=1, resume=True)
+    assert_identical(load(images, "cut"), expected)
+
+
+def test_mmengine_alone_is_not_exact(start, images):
+    """The control: without the hook the random state is another one after resuming."""
+    options = {"hooks": [], "exact": False, "val_interval": None}
+    search(start, images, "alone", **options)
+    work_dir = images / "alone"
+    expected = torch.load(work_dir / f"iter_{ITERS}.pth", weights_only=True)["state_dict"]
+    (work_dir / "last_checkpoint").write_text(str(work_dir / "iter_8.pth"))
+    search(start, images, "alone", resume=True, **options)
+    found = torch.load(work_dir / f"iter_{ITERS}.pth", weights_only=True)["state_dict"]
+    assert not torch.equal(found["generator.alpha"], expected["generator.alpha"])
+
+
+def save(path, value=0):
+    torch.save({"value": value}, path)
+    return path
+
+
+def pointer(folder):
+    return (folder / "last_checkpoint").read_text()
+
+
+@pytest.mark.parametrize("named", ["", "missing.pth", "iter_30.pth"])
+def test_pointer_is_repaired(tmp_path, named):
+    save(tmp_path / "iter_4.pth")
+    newest = save(tmp_path / "iter_20.pth")
+    save(tmp_path / "best_PSNR_iter_40.pth")
+    cut_off = save(tmp_path / "iter_30.pth")
+    cut_off.write_bytes(cut_off.read_bytes()[:-1])
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / named) if named else "")
+    repair_last_checkpoint(tmp_path)
+    assert pointer(tmp_path) == str(newest)
+
+
+def test_right_pointer_is_left_alone(tmp_path):
+    older = save(tmp_path / "iter_4.pth")
+    save(tmp_path / "iter_20.pth")
+    (tmp_path / "last_checkpoint").write_text(str(older))
+    repair_last_checkpoint(tmp_path)
+    assert pointer(tmp_path) == str(older)
+
+
+def test_nothing_whole_starts_over(tmp_path):
+    (tmp_path / "iter_4.pth").write_bytes(b"PK")
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_4.pth"))
+    repair_last_checkpoint(tmp_path)
+    assert not (tmp_path / "last_checkpoint").exists()
+
+
+def test_random_state_survives_safe_loading(tmp_path):
+    def draw():
+        return random.random(), np.random.rand(), np.random.randn(), torch.rand(1).item()
+
+    np.random.randn()  # leaves a cached second Gaussian
+    torch.save(_random_state(), tmp_path / "state.pth")
+    expected = draw()
+    assert draw() != expected
+    _set_random_state(torch.load(tmp_path / "state.pth", weights_only=True))
+    assert draw() == expected

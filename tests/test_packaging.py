@@ -1,0 +1,101 @@
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+
+import mmsrnas
+
+ROOT = Path(__file__).parents[1]
+NOT_BUILT_FROM = (".*", "__pycache__", "*.egg-info", "build", "data", "dist", "tests", "work_dirs")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Names in the wheel, and its metadata."""
+    folder = tmp_path_factory.mktemp("wheel") / "source"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_BUILT_FROM))
+    command = "-m pip wheel --no-deps --no-build-isolation --no-index --quiet -w dist ."
+    done = subprocess.run(
+        [sys.executable, *command.split()], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = (folder / "dist").glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        return names, archive.read(metadata).decode()
+
+
+def test_wheel_carries_configs_and_tools(wheel):
+    names, _ = wheel
+    for folder in ("configs", "tools"):
+        expected = {
+            f"mmsrnas/.mim/{path.relative_to(ROOT)}"
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
+        assert expected and expected <= set(names)
+    assert "mmsrnas/.mim/model-index.yml" in names
+
+
+def test_wheel_carries_genotypes_and_every_module(wheel):
+    names, _ = wheel
+    for pattern in ("*.py", "*.json"):
+        expected = {
+            str(path.relative_to(ROOT))
+            for path in (ROOT / "mmsrnas").rglob(pattern)
+            if ".mim" not in path.parts
+        }
+        assert expected and expected <= set(names)
+    assert {name.split("/")[0].split("-")[0] for name in names} == {"mmsrnas"}
+
+
+def test_wheel_asks_for_no_variant_of_openmmlab(wheel):
+    _, metadata = wheel
+    assert f"\nVersion: {mmsrnas.__version__}\n" in metadata
+    required = re.findall(r"^Requires-Dist: ([\w.-]+)(?!.*extra)", metadata, re.MULTILINE)
+    assert set(required) == {"numpy", "scipy", "torch"}
+
+
+def test_model_index_names_every_metafile():
+    listed = yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]
+    existing = {str(path.relative_to(ROOT)) for path in ROOT.glob("configs/*/metafile.yml")}
+    assert set(listed) == existing
+
+
+def locked():
+    lines = (ROOT / "requirements/lock.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {pin.name.lower().replace("_", "-"): str(pin.specifier) for pin in pins}
+
+
+def test_lock_pins_exact_versions():
+    assert all(re.fullmatch(r"==[\w.]+", pin) for pin in locked().values())
+    assert locked()["torch"] == "==2.13.0"  # a build such as +cpu is the installer's choice
+
+
+def test_lock_names_what_its_packages_need():
+    """Every requirement of a locked package is locked, NVIDIA's libraries of torch excepted."""
+    pins, environment = locked(), {**default_environment(), "extra": ""}
+    for name, pin in pins.items():
+        try:
+            if f"=={version(name).split('+')[0]}" != pin:
+                pytest.skip(f"{name} is not the locked version: not an environment of `make venv`")
+        except PackageNotFoundError:
+            pytest.skip(f"{name} is not installed: not an environment of `make venv`")
+        for text in requires(name) or []:
+            need = Requirement(text)
+            if need.marker and not need.marker.evaluate(environment):
+                continue
+            if not need.name.startswith(("nvidia-", "cuda-", "triton")):
+                key = need.name.lower().replace("_", "-")
+                assert key in pins, f"{name} needs {need.name}"
+                assert need.specifier.contains(pins[key][2:], prereleases=True), f"{name}: {need}"

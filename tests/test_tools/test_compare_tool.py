@@ -1,0 +1,59 @@
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from mmsrnas.models.dlsr import DLSRNet
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+TEST_SET = """
+_base_ = "{base}"
+
+test_dataloader = [dict(_base_.test_dataloader[0], num_workers=0)]
+test_dataloader[0]["dataset"]["data_root"] = "{folder}"
+test_evaluator = [_base_.test_evaluator[0]]
+"""
+
+
+@pytest.fixture
+def test_config(paired_images, tmp_path):
+    """A config with one test set."""
+    base = CONFIGS / "_base_/datasets/sr_test_x2.py"
+    (tmp_path / "test_set.py").write_text(TEST_SET.format(base=base, folder=paired_images))
+    return tmp_path / "test_set.py"
+
+
+def save(path, network):
+    state = {f"generator.{key}": value for key, value in network.state_dict().items()}
+    torch.save({"state_dict": state}, path)
+    return path
+
+
+def test_table_and_plot(run_tool, test_config, tmp_path):
+    tiny = save(tmp_path / "tiny.pth", DLSRNet("DLSR_TINY"))
+    printed = run_tool(
+        "compare.py",
+        test_config,
+        *("--model", "tiny", CONFIGS / "dlsr/dlsr_tiny_x2_div2k.py", tiny),
+        *("--out", tmp_path / "out", "--repeats=1", "--threads=1", "--hr=64x64"),
+    )
+    assert "| tiny | 56,268 |" in printed
+    with open(tmp_path / "out/table.csv", newline="") as file:
+        bicubic, net = csv.DictReader(file)
+    assert float(bicubic["Set5/PSNR"]) > 20 > float(net["Set5/PSNR"])  # untrained
+    assert int(net["params"]) == 56_268
+    assert (tmp_path / "out/tradeoff.png").is_file()
+    assert (tmp_path / "out/table.md").read_text() in printed
+
+
+def test_networks_of_different_scales_are_refused(run_tool, test_config, tmp_path):
+    x2 = save(tmp_path / "x2.pth", DLSRNet())
+    x3 = save(tmp_path / "x3.pth", DLSRNet(upscale_factor=3))
+    with pytest.raises(SystemExit, match="different scales"):
+        run_tool(
+            "compare.py",
+            test_config,
+            *("--model", "a", CONFIGS / "dlsr/dlsr_x2_div2k.py", x2),
+            *("--model", "b", CONFIGS / "dlsr/dlsr_x3_div2k.py", x3),
+        )
