@@ -41,12 +41,12 @@ def unrolled_gradient(
     """
     step = [
         g + weight_decay * w.detach()
-        for g, w in zip(torch.autograd.grad(train_loss(), weights), weights, strict=True)
+        for g, w in zip(_gradient(train_loss(), weights), weights, strict=True)
     ]
     with _moved(weights, step, -lr):
         value = val_loss()
         wanted = [*alphas, *weights] if second_order else list(alphas)
-        gradients = list(torch.autograd.grad(value, wanted))
+        gradients = _gradient(value, wanted)
     first, along = gradients[: len(alphas)], gradients[len(alphas) :]
     if not second_order:
         return value.detach(), first
@@ -54,9 +54,14 @@ def unrolled_gradient(
     sides = []
     for sign in (1, -1):
         with _moved(weights, along, sign * epsilon):
-            sides.append(torch.autograd.grad(train_loss(), alphas))
+            sides.append(_gradient(train_loss(), alphas))
     product = [(plus - minus) / (2 * epsilon) for plus, minus in zip(*sides, strict=True)]
     return value.detach(), [d - lr * p for d, p in zip(first, product, strict=True)]
+
+
+def _gradient(loss: Tensor, params: Sequence[nn.Parameter]) -> list[Tensor]:
+    """Zeros where the loss does not depend on a parameter."""
+    return list(torch.autograd.grad(loss, params, allow_unused=True, materialize_grads=True))
 
 
 @contextmanager

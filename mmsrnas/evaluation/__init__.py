@@ -1,5 +1,6 @@
 """Image quality metrics as the super-resolution papers compute them."""
 
+from .lr_consistency import LRConsistency
 from .metrics import PSNR, SSIM
 
-__all__ = ["PSNR", "SSIM"]
+__all__ = ["PSNR", "SSIM", "LRConsistency"]

@@ -112,29 +112,6 @@ def test_second_order_equals_the_corrected_code_and_autograd(search):
     assert_alpha_gradients(net, gradients, reference.dump["alpha_grad_correct"])
 
 
-def test_second_order_of_a_smooth_loss_equals_autograd():
-    """Autograd through the virtual step, where central differences are nearly exact."""
-    torch.manual_seed(0)
-    weight = torch.nn.Parameter(torch.randn(5, dtype=torch.double))
-    alpha = torch.nn.Parameter(torch.randn(3, dtype=torch.double))
-    a, b = torch.randn(2, 5, 3, dtype=torch.double)
-
-    def train(w=weight):
-        return (torch.tanh(w) @ a @ alpha.softmax(0)).square()
-
-    def val(w=weight):
-        return torch.sin(w @ b @ alpha.softmax(0)) + (w**2).sum()
-
-    (g,) = torch.autograd.grad(train(), weight, create_graph=True)
-    virtual = weight - 0.1 * (g + 0.01 * weight)
-    (expected,) = torch.autograd.grad(val(virtual), alpha)
-    value, (ours,) = unrolled_gradient(train, val, [weight], [alpha], 0.1, 0.01, True)
-    assert value.item() == pytest.approx(val(virtual).item())
-    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-7)
-    _, (first,) = unrolled_gradient(train, val, [weight], [alpha], 0.1, 0.01)
-    assert (first - expected).norm() > 100 * (ours - expected).norm()
-
-
 def double_loop_weights(net):
     """Channel weights as the released code makes them, one channel and candidate at a time."""
     position = dict.fromkeys(net.groups, 0)
@@ -205,9 +182,9 @@ def test_genotype_meets_the_budget(cost, budget):
 def test_complexity_pressure_drives_the_expected_cost_to_the_budget():
     torch.manual_seed(0)
     net = ChannelNumberSearch(SMALL, 0.3)
-    sgd = torch.optim.SGD([p for _, p in net.arch_parameters()], lr=0.3)
+    sgd = torch.optim.SGD([p for _, p in net.arch_parameters()], lr=1.0)
     assert net.expected_cost() > 0.4
-    for _ in range(100):
+    for _ in range(200):
         loss = (net.expected_cost() / 0.3 - 1).relu()
         sgd.zero_grad()
         loss.backward()

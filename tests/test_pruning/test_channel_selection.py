@@ -1,10 +1,6 @@
-import pytest
 import torch
-import torch.nn.functional as F
 
-from mmsrnas.genotypes import DRCGenotype, GenotypeError
-from mmsrnas.models import DRNNet
-from mmsrnas.models.drn.official import translate_official_keys
+from mmsrnas.genotypes import DRCGenotype
 from mmsrnas.pruning import ChannelSelector
 
 FULL = (4, 8, 16, 16)

@@ -1,7 +1,7 @@
+import mmagic.models  # noqa: F401  (registers EDSRNet and MSRResNet)
 import pytest
 import torch
 
-import mmagic.models  # noqa: F401  (registers EDSRNet and MSRResNet)
 from mmsrnas.genotypes import DRCGenotype, GenotypeError
 from mmsrnas.models import DLSRNet, DRNNet
 from mmsrnas.models.drn.official import translate_official_keys

@@ -1,8 +1,8 @@
+import mmagic.models  # noqa: F401
 import pytest
 import torch
 from mmengine.analysis import get_model_complexity_info
 
-import mmagic.models  # noqa: F401
 from mmsrnas.genotypes import DRCGenotype, load_genotype
 from mmsrnas.models import DRNNet
 from mmsrnas.pruning import WidthCost, find_sites, fit_widths
@@ -63,7 +63,7 @@ def papers_multi_adds(net, height, width):
 
 
 PUBLISHED = {  # name: arguments, Multi-Adds (G) of 1280x720 HR and of a 96x96 LR patch
-    "DRN-S x4": (dict(), 687.0, 109.92),
+    "DRN-S x4": ({}, 687.0, 109.92),
     "DRN-L x4": (dict(num_blocks=40, mid_channels=20), 1404.8, 224.76),
     "DRN-S x8": (dict(upscale_factor=8, mid_channels=8), 309.3, 197.94),
     "DRN-L x8": (dict(upscale_factor=8, num_blocks=36, mid_channels=10), 572.5, 366.38),

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from mmsrnas.engine.supernet import find_supernet, unwrap
+from mmsrnas.engine.unrolled import unrolled_gradient
 from mmsrnas.registry import HOOKS, MODELS
 
 __all__ = ["ArchOptimizerHook"]
@@ -55,6 +56,9 @@ class ArchOptimizerHook(Hook):
         warmup_iters: Number of first iterations that train weights only.
         interval: Iterations from one architecture step to the next.
         complexity_loss: Config of the loss on ``expected_cost()`` of the supernet.
+        unroll: In ``bilevel``, judges the architecture one step of the weights ahead, on the
+            training batch: ``dict(second_order=False, weight_decay=0.0)``, see
+            :func:`~mmsrnas.engine.unrolled.unrolled_gradient`; the step is the learning rate.
         allow_shared_images: Accepts images that are in the training data as well.
 
     Raises:
@@ -70,6 +74,7 @@ class ArchOptimizerHook(Hook):
         warmup_iters: int = 0,
         interval: int = 1,
         complexity_loss: dict | None = None,
+        unroll: dict | None = None,
         allow_shared_images: bool = False,
     ) -> None:
         if dataloader is None:
@@ -79,6 +84,8 @@ class ArchOptimizerHook(Hook):
             )
         if mode not in MODES:
             raise ValueError(f"ArchOptimizerHook.mode: expected one of {MODES}, got {mode!r}.")
+        if unroll is not None and mode != "bilevel":
+            raise ValueError(f"ArchOptimizerHook.unroll: belongs to mode='bilevel', not {mode!r}.")
         if interval < 1:
             raise ValueError(f"ArchOptimizerHook.interval: expected >= 1, got {interval!r}.")
         self.optimizer = optimizer
@@ -87,6 +94,7 @@ class ArchOptimizerHook(Hook):
         self.warmup_iters = warmup_iters
         self.interval = interval
         self.complexity_loss = MODELS.build(complexity_loss) if complexity_loss else None
+        self.unroll = unroll
         self.allow_shared_images = allow_shared_images
         self.steps = 0
         self._resumed: dict | None = None
@@ -110,7 +118,11 @@ class ArchOptimizerHook(Hook):
                 f"ArchOptimizerHook.complexity_loss: {type(self.supernet).__name__} has no "
                 "`expected_cost()`; remove the loss."
             )
+        if self.unroll is not None and isinstance(runner.optim_wrapper, AmpOptimWrapper):
+            raise ValueError("ArchOptimizerHook.unroll: does not run in float16; leave out --amp.")
         self.arch_parameters = dict(self.supernet.arch_parameters())
+        # Those that do not train are the architecture parameters and what the network freezes.
+        self.weights = [param for param in self.supernet.parameters() if param.requires_grad]
         cfg = self.optimizer | {"params": list(self.arch_parameters.values())}
         self.optim_wrapper = _wrapper_like(runner.optim_wrapper, OPTIMIZERS.build(cfg))
         dataloader = runner.build_dataloader(
@@ -133,7 +145,7 @@ class ArchOptimizerHook(Hook):
     ) -> None:
         """Takes the step of ``bilevel``."""
         if self.mode == "bilevel" and self._is_due(runner):
-            self._step(runner, [next(self._batches)])
+            self._step(runner, [next(self._batches)], ahead_of=data_batch)
 
     def after_train_iter(
         self,
@@ -166,11 +178,14 @@ class ArchOptimizerHook(Hook):
         past = runner.iter - self.warmup_iters
         return past >= 0 and past % self.interval == 0
 
-    def _step(self, runner: Runner, batches: Sequence[dict]) -> None:
+    def _step(self, runner: Runner, batches: Sequence[dict], ahead_of: dict | None = None) -> None:
         params = list(self.arch_parameters.values())
         editor, wrapper, log = unwrap(runner.model), self.optim_wrapper, {}
         with _gradients_of(params, editor):
-            losses = [self._backward(editor, batch) for batch in batches]
+            if self.unroll is None:
+                losses = [self._backward(editor, batch) for batch in batches]
+            else:
+                losses = [self._backward_ahead(runner, editor, ahead_of, *batches)]
             log["arch_loss"] = torch.stack(losses).sum()
             if self.complexity_loss:
                 cost = self.complexity_loss(self.supernet.expected_cost())
@@ -186,12 +201,33 @@ class ArchOptimizerHook(Hook):
             runner.message_hub.update_scalar(f"train/{name}", value)
 
     def _backward(self, editor: nn.Module, batch: dict) -> torch.Tensor:
+        loss = self._loss(editor, batch)
+        self.optim_wrapper.backward(loss)
+        return loss.detach()
+
+    def _backward_ahead(
+        self, runner: Runner, editor: nn.Module, train_batch: dict, batch: dict
+    ) -> torch.Tensor:
+        params = list(self.arch_parameters.values())
+        _require_grad(self.weights, True)
+        loss, gradients = unrolled_gradient(
+            lambda: self._loss(editor, train_batch),
+            lambda: self._loss(editor, batch),
+            self.weights,
+            params,
+            runner.optim_wrapper.get_lr()["lr"][0],
+            **self.unroll,
+        )
+        _require_grad(self.weights, False)
+        for param, gradient in zip(params, gradients, strict=True):
+            param.grad = gradient
+        return loss
+
+    def _loss(self, editor: nn.Module, batch: dict) -> torch.Tensor:
         with self.optim_wrapper.optim_context(editor):
             data = editor.data_preprocessor(batch, True)
             losses = editor(**data, mode="loss")
-        loss, _ = editor.parse_losses(losses)
-        self.optim_wrapper.backward(loss)
-        return loss.detach()
+        return editor.parse_losses(losses)[0]
 
 
 def _wrapper_like(wrapper: OptimWrapper, optimizer: torch.optim.Optimizer) -> OptimWrapper:

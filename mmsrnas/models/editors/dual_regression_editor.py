@@ -1,13 +1,16 @@
 """Primal and dual networks in one editor."""
 
+import logging
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmagic.models.base_models import BaseEditModel
 from mmagic.structures import DataSample
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmsrnas.models.pretrained import load_pretrained
 from mmsrnas.registry import MODELS
 
 __all__ = ["DualRegressionEditor"]
@@ -36,6 +39,8 @@ class DualRegressionEditor(BaseEditModel):
         dual_loss: Config of the loss between dual outputs and LR.
         pyramid: Whether the generator takes ``pyramid=True``, as ``DRNNet`` does.
         distillation: Config of a :class:`~mmsrnas.models.losses.DistillationLoss`.
+        pretrained: Checkpoint that the generator and, where it has them, the dual networks start
+            from, loaded strictly. The generator inside a ``ChannelNumberSearch`` counts.
         kwargs: ``train_cfg``, ``test_cfg``, ``init_cfg``, ``data_preprocessor``.
 
     Raises:
@@ -50,10 +55,12 @@ class DualRegressionEditor(BaseEditModel):
         dual_loss: dict | None = None,
         pyramid: bool = False,
         distillation: dict | None = None,
+        pretrained: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(generator=generator, pixel_loss=pixel_loss, **kwargs)
         self.pyramid = pyramid
+        self.pretrained = pretrained
         self.dual_networks = self._build_duals(dual_network or dict(type="mmsrnas.DualNet"))
         self.dual_loss = MODELS.build(dual_loss or dict(type="mmsrnas.DualRegressionLoss"))
         self.distillation = MODELS.build(distillation) if distillation else None
@@ -83,6 +90,30 @@ class DualRegressionEditor(BaseEditModel):
         count = scale.bit_length() - 1 if self.pyramid else 1
         cfg = {**cfg, "upscale_factor": given or expected}
         return nn.ModuleList(MODELS.build(cfg) for _ in range(count))
+
+    def init_weights(self) -> None:
+        """Initialises the weights, then loads ``pretrained``.
+
+        Raises:
+            FileNotFoundError: There is no such checkpoint.
+            ValueError: It is of other networks.
+        """
+        super().init_weights()
+        if self.distillation:
+            self.distillation.load_teacher()
+        if not self.pretrained:
+            return
+        net = getattr(self.generator, "generator", self.generator)
+        if not load_pretrained(net, self.pretrained, "generator.", "model.pretrained"):
+            raise ValueError(f"model.pretrained: '{self.pretrained}' has no 'generator.' weights.")
+        if not load_pretrained(
+            self.dual_networks, self.pretrained, "dual_networks.", "model.pretrained"
+        ):
+            print_log(
+                f"'{self.pretrained}' has no dual networks: they start untrained.",
+                logger="current",
+                level=logging.WARNING,
+            )
 
     def forward_train(
         self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs: Any

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmsrnas.models.pretrained import load_pretrained
 from mmsrnas.registry import MODELS
 
 __all__ = ["DistillationLoss"]
@@ -19,13 +20,21 @@ class DistillationLoss(nn.Module):
     for every range. Without ``layer`` it is the L1 distance of the SR images.
 
     Args:
-        teacher: Config of the teacher; give it ``init_cfg=dict(type='Pretrained', ...)``.
+        teacher: Config of the teacher.
+        checkpoint: Its weights, those of the ``generator`` of an editor; loaded strictly.
         loss_weight: Weight of the loss.
         layer: Name of a module that both networks have, e.g. ``'tails.2'``.
     """
 
-    def __init__(self, teacher: dict, loss_weight: float = 1.0, layer: str | None = None) -> None:
+    def __init__(
+        self,
+        teacher: dict,
+        checkpoint: str | None = None,
+        loss_weight: float = 1.0,
+        layer: str | None = None,
+    ) -> None:
         super().__init__()
+        self.checkpoint = checkpoint
         self.loss_weight = loss_weight
         self.layer = layer
         self.teacher = MODELS.build(teacher).requires_grad_(False).eval()
@@ -36,6 +45,19 @@ class DistillationLoss(nn.Module):
         super().train(mode)
         self.teacher.eval()
         return self
+
+    def load_teacher(self) -> None:
+        """Loads the weights of the teacher.
+
+        Raises:
+            FileNotFoundError: There is no such checkpoint.
+            ValueError: It is of another network.
+        """
+        key = "distillation.checkpoint"
+        if self.checkpoint and not load_pretrained(
+            self.teacher, self.checkpoint, "generator.", key
+        ):
+            raise ValueError(f"{key}: '{self.checkpoint}' has no 'generator.' weights.")
 
     def watch(self, student: nn.Module) -> None:
         """Notes what the layer reads whenever the student runs; once, before training.

@@ -150,7 +150,7 @@ def test_scales_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="teacher: super-resolves x2, the generator x4"):
         build(EDSR, distillation=cfg)
     cfg = dict(type="mmsrnas.DistillationLoss", teacher=EDSR, layer="tails.2")
-    with pytest.raises(ValueError, match="the student EDSRNet has no module 'tails.2'"):
+    with pytest.raises(ValueError, match=r"the student EDSRNet has no module 'tails\.2'"):
         build(EDSR, distillation=cfg)
     with pytest.raises(ValueError, match="pyramid is for DRNNet"):
         build(dict(type="Conv2d", in_channels=3, out_channels=3, kernel_size=1), pyramid=True)
