@@ -12,7 +12,7 @@ import torch
 from mmagic.structures import DataSample
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner
+from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from mmsrnas.datasets import check_datasets
@@ -92,7 +92,7 @@ def draw_batches(cfg: Config, count: int, seed: int, file: Path) -> list[dict[st
     """Fixed batches of the training data, the same ones when a run continues."""
     if file.is_file():
         return torch.load(file, weights_only=True)
-    torch.manual_seed(seed)
+    set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
     batches = []
     for batch, _ in zip(dataloader, range(count), strict=False):
