@@ -42,7 +42,7 @@ _OWN = frozenset({"mmagic", "mmsrnas"})
 _REQUIRED = frozenset({"cv2", "mmcv", "mmengine", "numpy", "torch", "torchvision"})
 _INSTALL_NAMES = {
     "clip": "openai-clip",
-    "mmcv": "the full mmcv with compiled operators, instead of mmcv-lite",
+    "mmcv": "the full mmcv, with compiled operators, instead of mmcv-lite",
     "pkg_resources": "setuptools<81",
     "resize_right": "resize-right",
     "skimage": "scikit-image",
@@ -183,29 +183,33 @@ def _optional_failure(module: str, error: BaseException) -> Exception | None:
             importlib.import_module(_UNCHECKED[module])
         except Exception as cause:
             return cause
-    if isinstance(error, ImportError) and error.name:
-        return error if _package(error.name) not in _OWN else None
-    if _raised_by_optional_package(error):
+    if _culprit(error):
         return error
     cause = error.__cause__
-    if cause is None and isinstance(error, ImportError | RuntimeError):
+    if cause is None and (isinstance(error, RuntimeError) or _names_nothing(error)):
         cause = error.__context__  # `except ImportError: raise RuntimeError('Please install X')`
     return _optional_failure(module, cause) if isinstance(cause, Exception) else None
 
 
-def _raised_by_optional_package(error: BaseException) -> bool:
-    """Whether a package that mmagic can do without raised the error, or lacks the attribute."""
+def _culprit(error: BaseException) -> str | None:
+    """The optional package that could not be imported, failed, or lacks an attribute."""
+    if isinstance(error, ImportError) and error.name:
+        package = _package(error.name)
+        return None if package in _OWN else package
     lacking = error.obj if isinstance(error, AttributeError) else None
     if isinstance(lacking, ModuleType) and _is_optional(lacking.__name__):
-        return True
+        return _package(lacking.__name__)
     names = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
     last = max((i for i, name in enumerate(names) if _package(name) in _OWN), default=-1)
-    return any(_is_optional(name) for name in names[last + 1 :])
+    return next((_package(name) for name in names[last + 1 :] if _is_optional(name)), None)
+
+
+def _names_nothing(error: BaseException) -> bool:
+    return isinstance(error, ImportError) and not error.name
 
 
 def _is_optional(module: str) -> bool:
-    package = _package(module)
-    return package not in _OWN | _REQUIRED | sys.stdlib_module_names and package != "__main__"
+    return _package(module) not in {"", "__main__"} | _OWN | _REQUIRED | sys.stdlib_module_names
 
 
 def _package(module: str) -> str:
@@ -214,10 +218,12 @@ def _package(module: str) -> str:
 
 def _advice(cause: Exception) -> str:
     """What to install, in words."""
-    if isinstance(cause, ModuleNotFoundError) and cause.name:
-        package = _package(cause.name)
+    package = _culprit(cause)
+    if isinstance(cause, ModuleNotFoundError) and (
+        cause.name == package or package in _INSTALL_NAMES
+    ):
         return f"Install {_INSTALL_NAMES.get(package, package)} to use it."
-    return "Install a version of that package that works with mmagic 1.2 to use it."
+    return f"The installed {package} does not suit mmagic 1.2: install another version to use it."
 
 
 def _placeholder(module: str, name: str, cause: Exception) -> type:

@@ -120,6 +120,7 @@ FAKE = {
         @MODELS.register_module()
         class Net: ...
     """,
+    "mmagic/submodule.py": "from modern.old_part import Part\nfrom .registry import MODELS",
     "mmagic/uses_missing.py": "from .missing import Net\nclass Sub(Net): ...",
     "mmagic/broken.py": "import removed_numpy_name",
     "mmagic/removed.py": "import modern; modern.old_name",
@@ -151,18 +152,19 @@ def test_only_optional_packages_are_tolerated(tmp_path):
         import importlib, os
         import mmsrnas
         from mmsrnas.compat import skipped_modules
-        names = ["clean", "missing", "uses_missing", "broken", "removed", "renamed", "complaint",
+        names = ["clean", "missing", "uses_missing", "broken", "removed", "renamed",
+                 "complaint", "submodule",
                  "bug_name", "bug_type", "bug_numpy", "bug_own_import", "bug_nested", "interrupted"]
         outcome = {}
-        clean = None
         for name in names:
             try:
                 importlib.import_module(f"mmagic.{name}")
                 outcome[name] = "skipped" if f"mmagic.{name}" in skipped_modules() else "ok"
             except BaseException as error:
                 outcome[name] = type(error).__name__
-        import mmagic.clean, mmagic.missing, mmagic.uses_missing
-        for build in (mmagic.missing.Net, mmagic.uses_missing.Sub):
+        import mmagic.broken, mmagic.missing, mmagic.submodule, mmagic.uses_missing
+        for build in (mmagic.missing.Net, mmagic.uses_missing.Sub, mmagic.broken.Broken,
+                      mmagic.submodule.Part):
             try:
                 build(3, depth=2)
             except ImportError as error:
@@ -173,7 +175,7 @@ def test_only_optional_packages_are_tolerated(tmp_path):
         """,
         tmp_path,
     )
-    for name in ("missing", "broken", "removed", "renamed", "complaint"):
+    for name in ("missing", "broken", "removed", "renamed", "complaint", "submodule"):
         assert result[name] == "skipped", name
     assert result["clean"] == result["uses_missing"] == "ok"
     assert result["bug_name"] == result["bug_nested"] == "NameError"
@@ -181,6 +183,8 @@ def test_only_optional_packages_are_tolerated(tmp_path):
     assert result["bug_own_import"] == "ImportError"
     assert result["interrupted"] == "KeyboardInterrupt"
     assert "Install not_installed" in result["Net"] and "Install not_installed" in result["Sub"]
+    assert "Install" not in result["Part"] and "installed modern does not suit" in result["Part"]
+    assert "installed removed_numpy_name does not suit" in result["Broken"]
     assert result["before"] == 1 and result["registered"]
 
 

@@ -71,6 +71,18 @@ def test_model_index_names_every_metafile():
     assert set(listed) == existing
 
 
+@pytest.mark.parametrize(
+    "metafile", sorted(ROOT.glob("configs/*/metafile.yml")), ids=lambda p: p.parent.name
+)
+def test_metafile_names_configs_that_exist(metafile):
+    content = yaml.safe_load(metafile.read_text())
+    collections = {collection["Name"] for collection in content["Collections"]}
+    for model in content["Models"]:
+        config = ROOT / model["Config"]
+        assert config.is_file() and config.stem == model["Name"]
+        assert model["In Collection"] in collections
+
+
 def locked():
     lines = (ROOT / "requirements/lock.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]

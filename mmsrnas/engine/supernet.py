@@ -3,7 +3,7 @@
 from mmengine.model import is_model_wrapper
 from torch import nn
 
-__all__ = ["find_supernet", "unwrap"]
+__all__ = ["find_supernet", "require_supernet", "unwrap"]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
@@ -23,11 +23,19 @@ def find_supernet(model: nn.Module) -> nn.Module:
     Raises:
         TypeError: The generator is no supernet.
     """
-    supernet = getattr(unwrap(model), "generator", None)
-    if not callable(getattr(supernet, "arch_parameters", None)):
+    return require_supernet(getattr(unwrap(model), "generator", None))
+
+
+def require_supernet(generator: nn.Module | None) -> nn.Module:
+    """Returns the generator of an editor if it is a supernet.
+
+    Raises:
+        TypeError: It is not.
+    """
+    if not callable(getattr(generator, "arch_parameters", None)):
         raise TypeError(
-            f"model.generator: a search needs a supernet, got {type(supernet).__name__}, which has "
-            "no `arch_parameters()`. Name a supernet (say type='mmsrnas.DLSRSupernet'), or train "
-            "this network without the search hooks and constructor."
+            f"model.generator: a search needs a supernet, got {type(generator).__name__}, which "
+            "has no `arch_parameters()`. Name a supernet (say type='mmsrnas.DLSRSupernet'), or "
+            "train this network without the search hooks and constructor."
         )
-    return supernet
+    return generator

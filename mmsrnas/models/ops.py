@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from mmsrnas.registry import OPS
 
-__all__ = ["Conv", "DilConv", "MixedOp", "SepConv"]
+__all__ = ["Conv", "Depthwise", "DilConv", "MixedConv", "MixedOp", "SepConv"]
 
 
 class Conv(nn.Conv2d):
@@ -46,13 +47,24 @@ class Depthwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolves ``(N, C, H, W)``."""
-        if self.dilation == (1, 1) or x.device.type != "cpu" or not _is_bf16(x):
+        if self.dilation == (1, 1) or x.is_cuda or not torch.is_grad_enabled():
             return super().forward(x)
-        # torch 2.13 on the CPU returns non-finite weight gradients for dilated depthwise
-        # convolutions in bf16 and channels_last; the kernel with explicit zeros is right.
-        return F.conv2d(
-            x, _undilate(self.weight, *self.dilation), None, 1, self.padding, 1, x.size(1)
-        )
+        return self._by_phases(x)
+
+    def _by_phases(self, x: Tensor) -> Tensor:
+        """The dilated convolution as an undilated one on each phase of the pixel grid.
+
+        On the CPU, the backward pass of dilated depthwise convolutions is several times slower
+        than this, and in bf16 and channels_last its weight gradients are not finite (torch 2.13).
+        """
+        step, batch, (height, width) = self.dilation[0], x.size(0), x.shape[2:]
+        x = F.pad(x, (0, -width % step, 0, -height % step))
+        phases = x.permute(0, 2, 3, 1).unflatten(2, (-1, step)).unflatten(1, (-1, step))
+        phases = phases.permute(2, 4, 0, 1, 3, 5).flatten(0, 2).permute(0, 3, 1, 2)
+        phases = F.conv2d(phases, self.weight, padding="same", groups=self.groups)
+        phases = phases.permute(0, 2, 3, 1).unflatten(0, (step, step, batch))
+        joined = phases.permute(2, 3, 0, 4, 1, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+        return joined[..., :height, :width]
 
 
 class SepConv(nn.Module):
@@ -104,61 +116,105 @@ class DilConv(nn.Module):
 class MixedOp(nn.Module):
     """Weighted sum ``sum_o w_o * op_o(x)`` of dense and separable candidates.
 
-    The sum is evaluated by algebra, not term by term: the kernels of the dense convolutions are
-    padded to the largest size and added, so that one convolution runs; the separable candidates
-    share their first ReLU, and their last pointwise convolutions run as one over the concatenated
-    branches.
+    The sum is evaluated by algebra, not term by term: one convolution runs for all dense
+    candidates (:class:`MixedConv`), the separable ones share their first ReLU, and their last
+    pointwise convolutions run as one over the concatenated branches.
 
     Args:
         names: Candidates by their names in ``OPS``; every one is a :class:`Conv`, a
-            :class:`SepConv` or a :class:`DilConv`.
+            :class:`SepConv` or a :class:`DilConv`, the last :class:`Conv` the largest.
         channels: Input and output channels.
     """
 
     def __init__(self, names: Sequence[str], channels: int) -> None:
         super().__init__()
-        self.ops = nn.ModuleList(OPS.get(name)(channels) for name in names)
+        self.ops = nn.ModuleList(OPS.build(dict(type=name, channels=channels)) for name in names)
+        self.dense = [i for i, op in enumerate(self.ops) if isinstance(op, Conv)]
+        self.separable = [i for i, op in enumerate(self.ops) if not isinstance(op, Conv)]
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Mixes the candidates.
 
         Args:
             x: Features ``(N, C, H, W)``.
-            weights: One weight per candidate ``(O,)``.
+            weights: One positive weight per candidate ``(O,)``.
 
         Returns:
             The weighted sum ``(N, C, H, W)``.
         """
-        dense = [(w, op) for w, op in zip(weights, self.ops, strict=True) if isinstance(op, Conv)]
-        separable = [
-            (w, op) for w, op in zip(weights, self.ops, strict=True) if not isinstance(op, Conv)
-        ]
-        size = max(op.kernel_size[0] for _, op in dense)
-        kernel = sum(w * _pad(op.weight, size) for w, op in dense)
+        kernels = [self.ops[i].weight for i in self.dense]
+        mixed = MixedConv.apply(x, weights[self.dense], *kernels)
         activated = F.relu(x)
-        branches = torch.cat([op.spatial(activated) for _, op in separable], dim=1)
-        pointwise = torch.cat([w * op.pointwise.weight for w, op in separable], dim=1)
-        return F.conv2d(x, kernel, padding=size // 2) + F.conv2d(branches, pointwise)
+        branches = torch.cat([self.ops[i].spatial(activated) for i in self.separable], dim=1)
+        pointwise = [weights[i] * self.ops[i].pointwise.weight for i in self.separable]
+        return mixed + F.conv2d(branches, torch.cat(pointwise, dim=1))
 
 
-def _pad(kernel: Tensor, size: int) -> Tensor:
-    margin = (size - kernel.size(-1)) // 2
-    return F.pad(kernel, (margin,) * 4)
+class MixedConv(torch.autograd.Function):
+    """``sum_o w_o * conv(x, kernel_o)`` as one convolution with the sum of the centred kernels.
+
+    The gradient of the mixing weights comes for free with that of the kernels. Where the kernels
+    need none, as in the architecture step, it is cheaper to convolve with all kernels but the
+    largest: ``<g, conv_o>`` is the gradient of ``w_o``, and ``<g, output>`` is their weighted sum.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, x: Tensor, weights: Tensor, *kernels: Tensor) -> Tensor:
+        """Convolves ``x`` (N, C, H, W); ``weights`` (O,), kernels of rising odd sizes."""
+        output = F.conv2d(x, _merge(weights, kernels), padding="same")
+        keep = ctx.needs_input_grad[1] and not any(ctx.needs_input_grad[2:])
+        # Under autocast the convolution ran in another type than its inputs have.
+        saved = [t.to(output.dtype) for t in (x, *kernels)]
+        ctx.save_for_backward(weights, output if keep else None, *saved)
+        return output
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of the input, the mixing weights and the kernels."""
+        weights, output, x, *kernels = ctx.saved_tensors
+        merged = _merge(weights, kernels)
+        needs_x, needs_weights, *needs_kernel = ctx.needs_input_grad
+        padding = (merged.size(-1) // 2,) * 2
+        mask = (needs_x, any(needs_kernel), False)
+        grad_x, grad_merged, _ = torch.ops.aten.convolution_backward(
+            grad, x, merged, None, (1, 1), padding, (1, 1), False, (0, 0), 1, mask
+        )
+        if not any(needs_kernel):
+            grad_weights = (
+                _weights_grad(grad, x, output, weights, kernels) if needs_weights else None
+            )
+            return grad_x, grad_weights, *(None for _ in kernels)
+        parts = [_centre(grad_merged, kernel) for kernel in kernels]
+        grad_weights = torch.stack([(p * k).sum() for p, k in zip(parts, kernels, strict=True)])
+        return grad_x, grad_weights, *(w * p for w, p in zip(weights, parts, strict=True))
 
 
-def _undilate(kernel: Tensor, dilation_h: int, dilation_w: int) -> Tensor:
-    """The same kernel at dilation 1, with zeros between its taps."""
-    out, per_group, height, width = kernel.shape
-    size = (dilation_h * (height - 1) + 1, dilation_w * (width - 1) + 1)
-    stuffed = kernel.new_zeros(out, per_group, *size)
-    stuffed[..., ::dilation_h, ::dilation_w] = kernel
-    return stuffed
+def _merge(weights: Tensor, kernels: Sequence[Tensor]) -> Tensor:
+    """Weighted sum of centred kernels, in the size of the last."""
+    merged = torch.zeros_like(kernels[-1])
+    for weight, kernel in zip(weights, kernels, strict=True):
+        _centre(merged, kernel).add_(weight * kernel)
+    return merged
 
 
-def _is_bf16(x: Tensor) -> bool:
-    if torch.is_autocast_enabled(x.device.type):
-        return torch.get_autocast_dtype(x.device.type) == torch.bfloat16
-    return x.dtype == torch.bfloat16
+def _weights_grad(
+    grad: Tensor, x: Tensor, output: Tensor, weights: Tensor, kernels: Sequence[Tensor]
+) -> Tensor:
+    """Gradient of the mixing weights from the outputs of all kernels but the largest.
+
+    The division by the last weight does no harm: softmax multiplies its gradient by it again.
+    """
+    products = [(grad * F.conv2d(x, k, padding="same")).sum() for k in kernels[:-1]]
+    others = torch.stack(products).to(weights.dtype)
+    last = (grad * output).sum().to(weights.dtype) - weights[:-1] @ others
+    return torch.cat([others, (last / weights[-1].clamp_min(1e-30))[None]])
+
+
+def _centre(large: Tensor, small: Tensor) -> Tensor:
+    """The centre of a kernel, in the size of a smaller one."""
+    margin = (large.size(-1) - small.size(-1)) // 2
+    return large[..., margin : margin + small.size(-1), margin : margin + small.size(-1)]
 
 
 def _register(name: str, cls: Callable[[int, int], nn.Module], kernel_size: int) -> None:

@@ -7,13 +7,15 @@ import pytest
 import tiny_search
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmsrnas.engine.hooks.arch_optimizer_hook import SEED_OFFSET, _cycle, _entropies
+from mmsrnas.engine.hooks.arch_optimizer_hook import SEED_OFFSET, _cycle, _entropies, _wrapper_like
 from mmsrnas.models import ComplexityLoss
-from mmsrnas.registry import MODELS
+from mmsrnas.registry import MODELS, OPTIM_WRAPPERS
 
+CONSTRUCTOR = "mmsrnas.SearchOptimWrapperConstructor"
 COMPLEXITY = {"type": "mmsrnas.ComplexityLoss", "loss_weight": 0.01}
 
 
@@ -149,7 +151,7 @@ def test_entropies():
 def test_bfloat16_covers_both_steps(images):
     wrapper = {
         "type": "mmsrnas.AutocastOptimWrapper",
-        "constructor": "mmsrnas.SearchOptimWrapperConstructor",
+        "constructor": CONSTRUCTOR,
         "optimizer": {"type": "Adam", "lr": 0.01},
     }
     runner = tiny_search.runner(images, iters=2, optim_wrapper=wrapper)
@@ -162,6 +164,45 @@ def test_bfloat16_covers_both_steps(images):
     assert supernet.alpha.dtype == torch.float32
     assert supernet.alpha.isfinite().all()
     assert not torch.equal(supernet.alpha, before)
+
+
+@OPTIM_WRAPPERS.register_module()
+class ScalingOptimWrapper(OptimWrapper):
+    """Scales losses and unscales gradients, as GradScaler does on a GPU."""
+
+    def backward(self, loss, **kwargs):
+        super().backward(loss * 1024, **kwargs)
+
+    def step(self, **kwargs):
+        for group in self.optimizer.param_groups:
+            for param in group["params"]:
+                param.grad /= 1024
+        super().step(**kwargs)
+
+
+def test_loss_scaling_covers_every_loss(images):
+    def alpha(kind):
+        sgd = {"type": "SGD", "lr": 1.0}
+        wrapper = {"type": kind, "constructor": CONSTRUCTOR, "optimizer": sgd}
+        arch = {"optimizer": sgd, "complexity_loss": COMPLEXITY}
+        options = {"iters": 2, "workers": 1, "arch": arch, "optim_wrapper": wrapper}
+        return tiny_search.runner(images, **options).train().generator.alpha
+
+    scaled, plain = alpha("mmsrnas.ScalingOptimWrapper"), alpha("OptimWrapper")
+    torch.testing.assert_close(scaled, plain, rtol=1e-6, atol=0)
+
+
+def test_loss_scale_is_its_own(monkeypatch):
+    amp = "mmengine.optim.optimizer.amp_optimizer_wrapper"
+    monkeypatch.setattr(f"{amp}.is_cuda_available", lambda: True)
+    monkeypatch.setattr(f"{amp}.GradScaler", object)  # torch's warns where there is no GPU
+    weights, alpha = (torch.optim.SGD([nn.Parameter(torch.zeros(1))]) for _ in range(2))
+    wrapper = AmpOptimWrapper(optimizer=weights, dtype="bfloat16")
+    found = _wrapper_like(wrapper, alpha)
+    assert type(found) is AmpOptimWrapper
+    assert found.optimizer is alpha
+    assert found.cast_dtype == torch.bfloat16
+    assert found.loss_scaler is not wrapper.loss_scaler
 
 
 def test_loading_is_not_resuming(images):
@@ -216,7 +257,7 @@ def test_no_batch(images):
         tiny_search.runner(images, arch={"dataloader": small}).train()
 
 
-@pytest.mark.parametrize("constructor", [None, "mmsrnas.SearchOptimWrapperConstructor"])
+@pytest.mark.parametrize("constructor", [None, CONSTRUCTOR])
 def test_no_supernet(images, constructor):
     wrapper = {"optimizer": {"type": "Adam"}}
     wrapper |= {"constructor": constructor} if constructor else {}

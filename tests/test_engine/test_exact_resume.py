@@ -53,9 +53,9 @@ def last_iteration(work_dir):
 def load(images, run):
     checkpoint = torch.load(images / run / f"iter_{ITERS}.pth", weights_only=True)
     hub = checkpoint.pop("message_hub")
-    clocks = ("train/time", "train/data_time")
-    history = {k: v.data for k, v in hub["log_scalars"].items() if k not in clocks}
-    checkpoint["history"] = {k: v for k, v in history.items() if k.startswith("train/")}
+    history = hub["log_scalars"].items()
+    checkpoint["history"] = {k: v.data for k, v in history if not k.endswith("time")}
+    checkpoint["best"] = hub["runtime_info"]["best_score"]
     checkpoint["meta"] = {k: checkpoint["meta"][k] for k in ("iter", "seed")}
     checkpoint["genotype"] = load_genotype(images / run / "genotype.json").to_dict()
     return checkpoint
@@ -82,6 +82,7 @@ def assert_identical(a, b, name=""):
 @pytest.mark.parametrize(("workers", "mode"), [(0, "mixed"), (1, "bilevel")])
 def test_killed_at_random_moments(start, images, workers, mode):
     options = {"workers": workers, "arch": {"mode": mode, "warmup_iters": 3}}
+    options["val_interval"] = 4  # as often as a checkpoint is saved
     whole, killed = f"whole_{mode}", f"killed_{mode}"
     search(start, images, whole, **options)
     search(start, images, killed, kill_at=random.randint(5, 7), **options)

@@ -78,6 +78,7 @@ def dataloader(folder: Path, index_range, num_workers=0, augment=True, **kwargs)
         data_prefix=dict(img="lr", gt="hr"),
         index_range=index_range,
         pipeline=pipeline,
+        serialize_data=False,  # or mmengine collects garbage, half a second each time
     )
     sampler = dict(type="InfiniteSampler", shuffle=True)
     return dict(dataset=dataset, sampler=sampler, batch_size=2, num_workers=num_workers) | kwargs

@@ -17,7 +17,8 @@ custom_hooks = [
         optimizer=dict(type="Adam", lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-8),
         mode="mixed",
         warmup_iters=21 * 985,
-        complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=1.0),
+        # 1 for a loss on 0..255, ours is on [0, 1].
+        complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=1 / 255),
     ),
     dict(type="mmsrnas.GenotypeHook"),
     dict(type="mmsrnas.ExactResumeHook"),

@@ -16,8 +16,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
+from mmsrnas.engine.second_order import second_order_gradients
 from mmsrnas.engine.supernet import find_supernet, unwrap
-from mmsrnas.engine.unrolled import unrolled_gradient
 from mmsrnas.registry import HOOKS, MODELS
 
 __all__ = ["ArchOptimizerHook"]
@@ -38,9 +38,10 @@ class ArchOptimizerHook(Hook):
     * ``mixed``: ``L(training batch) + L(architecture batch) + complexity``, after the weight step
       and on the same training batch (MiLeNAS, arXiv 2003.12238, as DLSR does);
     * ``bilevel``: ``L(architecture batch) + complexity``, before the weight step (first-order
-      DARTS, as HiNAS does).
+      DARTS, as HiNAS does). With ``second_order`` its gradient is that of the architecture loss
+      after one step of the weights on the training batch: three more passes.
 
-    Weights get no gradient in this step, and architecture parameters none in the weight step.
+    Weights get no gradient in a first-order step, architecture parameters none in the weight step.
     In distributed training the architecture parameters stay out of the reducer of
     ``DistributedDataParallel``; their gradients are averaged here. Layers that synchronise inside
     the forward pass (SyncBN) do so in this step too.
@@ -55,14 +56,13 @@ class ArchOptimizerHook(Hook):
         mode: ``'mixed'`` or ``'bilevel'``.
         warmup_iters: Number of first iterations that train weights only.
         interval: Iterations from one architecture step to the next.
+        second_order: Looks one weight step ahead, for ``bilevel`` and without loss scaling.
         complexity_loss: Config of the loss on ``expected_cost()`` of the supernet.
-        unroll: In ``bilevel``, judges the architecture one step of the weights ahead, on the
-            training batch: ``dict(second_order=False, weight_decay=0.0)``, see
-            :func:`~mmsrnas.engine.unrolled.unrolled_gradient`; the step is the learning rate.
         allow_shared_images: Accepts images that are in the training data as well.
 
     Raises:
-        ValueError: No ``dataloader``, unknown ``mode``, an image in both datasets.
+        ValueError: No ``dataloader``, unknown ``mode``, ``second_order`` where it has no meaning,
+            an image in both datasets.
         TypeError: The generator is no supernet, or has no cost for ``complexity_loss``.
     """
 
@@ -73,8 +73,8 @@ class ArchOptimizerHook(Hook):
         mode: str = "mixed",
         warmup_iters: int = 0,
         interval: int = 1,
+        second_order: bool = False,
         complexity_loss: dict | None = None,
-        unroll: dict | None = None,
         allow_shared_images: bool = False,
     ) -> None:
         if dataloader is None:
@@ -84,17 +84,17 @@ class ArchOptimizerHook(Hook):
             )
         if mode not in MODES:
             raise ValueError(f"ArchOptimizerHook.mode: expected one of {MODES}, got {mode!r}.")
-        if unroll is not None and mode != "bilevel":
-            raise ValueError(f"ArchOptimizerHook.unroll: belongs to mode='bilevel', not {mode!r}.")
         if interval < 1:
             raise ValueError(f"ArchOptimizerHook.interval: expected >= 1, got {interval!r}.")
+        if second_order and mode != "bilevel":
+            raise ValueError("ArchOptimizerHook.second_order: needs mode='bilevel'.")
         self.optimizer = optimizer
         self.dataloader = dataloader
         self.mode = mode
         self.warmup_iters = warmup_iters
         self.interval = interval
+        self.second_order = second_order
         self.complexity_loss = MODELS.build(complexity_loss) if complexity_loss else None
-        self.unroll = unroll
         self.allow_shared_images = allow_shared_images
         self.steps = 0
         self._resumed: dict | None = None
@@ -118,11 +118,12 @@ class ArchOptimizerHook(Hook):
                 f"ArchOptimizerHook.complexity_loss: {type(self.supernet).__name__} has no "
                 "`expected_cost()`; remove the loss."
             )
-        if self.unroll is not None and isinstance(runner.optim_wrapper, AmpOptimWrapper):
-            raise ValueError("ArchOptimizerHook.unroll: does not run in float16; leave out --amp.")
         self.arch_parameters = dict(self.supernet.arch_parameters())
-        # Those that do not train are the architecture parameters and what the network freezes.
-        self.weights = [param for param in self.supernet.parameters() if param.requires_grad]
+        if self.second_order and isinstance(runner.optim_wrapper, AmpOptimWrapper):
+            raise ValueError(
+                "ArchOptimizerHook.second_order: cannot scale the loss; use "
+                "optim_wrapper.type='OptimWrapper' or 'mmsrnas.AutocastOptimWrapper'."
+            )
         cfg = self.optimizer | {"params": list(self.arch_parameters.values())}
         self.optim_wrapper = _wrapper_like(runner.optim_wrapper, OPTIMIZERS.build(cfg))
         dataloader = runner.build_dataloader(
@@ -145,7 +146,7 @@ class ArchOptimizerHook(Hook):
     ) -> None:
         """Takes the step of ``bilevel``."""
         if self.mode == "bilevel" and self._is_due(runner):
-            self._step(runner, [next(self._batches)], ahead_of=data_batch)
+            self._step(runner, data_batch)
 
     def after_train_iter(
         self,
@@ -156,7 +157,7 @@ class ArchOptimizerHook(Hook):
     ) -> None:
         """Takes the step of ``mixed``."""
         if self.mode == "mixed" and self._is_due(runner):
-            self._step(runner, [data_batch, next(self._batches)])
+            self._step(runner, data_batch)
 
     def after_train(self, runner: Runner) -> None:
         """Ends the data workers and hands the architecture parameters back."""
@@ -178,56 +179,62 @@ class ArchOptimizerHook(Hook):
         past = runner.iter - self.warmup_iters
         return past >= 0 and past % self.interval == 0
 
-    def _step(self, runner: Runner, batches: Sequence[dict], ahead_of: dict | None = None) -> None:
-        params = list(self.arch_parameters.values())
-        editor, wrapper, log = unwrap(runner.model), self.optim_wrapper, {}
-        with _gradients_of(params, editor):
-            if self.unroll is None:
-                losses = [self._backward(editor, batch) for batch in batches]
+    def _step(self, runner: Runner, train_batch: dict) -> None:
+        params, log = list(self.arch_parameters.values()), {}
+        with _gradients_of(params, unwrap(runner.model)) as weights:
+            if self.second_order:
+                losses = [self._look_ahead(runner, train_batch, params, weights)]
             else:
-                losses = [self._backward_ahead(runner, editor, ahead_of, *batches)]
+                batches = [train_batch] if self.mode == "mixed" else []
+                batches.append(next(self._batches))
+                losses = [self._backward(runner, batch) for batch in batches]
             log["arch_loss"] = torch.stack(losses).sum()
             if self.complexity_loss:
                 cost = self.complexity_loss(self.supernet.expected_cost())
-                wrapper.backward(cost)
+                self.optim_wrapper.backward(cost)
                 log["arch_complexity"] = cost.detach()
         all_reduce_params([p.grad for p in params if p.grad is not None], op="mean")
-        wrapper.step()
-        wrapper.zero_grad()
+        self.optim_wrapper.step()
+        self.optim_wrapper.zero_grad()
         self.steps += 1
         log |= _entropies(self.arch_parameters)
-        values = torch.stack(list(log.values())).tolist()
+        values = torch.stack([value.float() for value in log.values()]).tolist()
         for name, value in zip(log, values, strict=True):
             runner.message_hub.update_scalar(f"train/{name}", value)
 
-    def _backward(self, editor: nn.Module, batch: dict) -> torch.Tensor:
-        loss = self._loss(editor, batch)
+    def _loss(self, runner: Runner, batch: dict) -> torch.Tensor:
+        editor = unwrap(runner.model)
+        with self.optim_wrapper.optim_context(editor):
+            losses = editor(**editor.data_preprocessor(batch, True), mode="loss")
+        return editor.parse_losses(losses)[0]
+
+    def _backward(self, runner: Runner, batch: dict) -> torch.Tensor:
+        loss = self._loss(runner, batch)
         self.optim_wrapper.backward(loss)
         return loss.detach()
 
-    def _backward_ahead(
-        self, runner: Runner, editor: nn.Module, train_batch: dict, batch: dict
+    def _look_ahead(
+        self,
+        runner: Runner,
+        train_batch: dict,
+        params: Sequence[nn.Parameter],
+        weights: Sequence[nn.Parameter],
     ) -> torch.Tensor:
-        params = list(self.arch_parameters.values())
-        _require_grad(self.weights, True)
-        loss, gradients = unrolled_gradient(
-            lambda: self._loss(editor, train_batch),
-            lambda: self._loss(editor, batch),
-            self.weights,
-            params,
-            runner.optim_wrapper.get_lr()["lr"][0],
-            **self.unroll,
+        _require_grad(weights, True)
+        groups = runner.optim_wrapper.optimizer.param_groups
+        trained = [(p, group) for group in groups for p in group["params"] if p.requires_grad]
+        arch_batch = next(self._batches)
+        loss, gradients = second_order_gradients(
+            lambda: self._loss(runner, train_batch),
+            lambda: self._loss(runner, arch_batch),
+            arch=params,
+            weights=[param for param, _ in trained],
+            rates=[group["lr"] for _, group in trained],
+            decays=[group.get("weight_decay", 0.0) for _, group in trained],
         )
-        _require_grad(self.weights, False)
         for param, gradient in zip(params, gradients, strict=True):
             param.grad = gradient
         return loss
-
-    def _loss(self, editor: nn.Module, batch: dict) -> torch.Tensor:
-        with self.optim_wrapper.optim_context(editor):
-            data = editor.data_preprocessor(batch, True)
-            losses = editor(**data, mode="loss")
-        return editor.parse_losses(losses)[0]
 
 
 def _wrapper_like(wrapper: OptimWrapper, optimizer: torch.optim.Optimizer) -> OptimWrapper:
@@ -237,13 +244,13 @@ def _wrapper_like(wrapper: OptimWrapper, optimizer: torch.optim.Optimizer) -> Op
 
 
 @contextmanager
-def _gradients_of(params: Sequence[nn.Parameter], model: nn.Module) -> Iterator[None]:
-    """Lets gradients flow to ``params`` instead of the parameters that they flow to outside."""
+def _gradients_of(params: Sequence[nn.Parameter], model: nn.Module) -> Iterator[list[nn.Parameter]]:
+    """Lets gradients flow to ``params`` instead of the others, which it yields."""
     others = [param for param in model.parameters() if param.requires_grad]
     _require_grad(others, False)
     _require_grad(params, True)
     try:
-        yield
+        yield others
     finally:
         _require_grad(params, False)
         _require_grad(others, True)

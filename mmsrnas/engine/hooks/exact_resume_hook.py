@@ -11,7 +11,7 @@ import torch
 from mmengine.dist import barrier, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmsrnas.registry import HOOKS
 
@@ -27,12 +27,15 @@ class ExactResumeHook(Hook):
 
     * the random state of the main process, which draws the augmentations when
       ``num_workers=0``: saved in the checkpoint, restored between the last batch of the past and
-      the first new one; validation no longer changes it, because a resumed run does not repeat
-      the validation that came right after its checkpoint;
+      the first new one; validation no longer changes it;
+    * the validation that follows the iteration of the checkpoint, which mmengine saves first;
     * a ``last_checkpoint`` that names a whole file, whenever the run was killed.
 
     Exact on the same machine with the same seed, one process and deterministic kernels. With
     several processes (DDP) the random states are not saved: use worker processes there.
+
+    Raises:
+        TypeError: The training loop is not iteration-based.
     """
 
     priority = "VERY_HIGH"
@@ -40,6 +43,7 @@ class ExactResumeHook(Hook):
     def __init__(self) -> None:
         self._before_val: dict[str, Any] | None = None
         self._resumed: dict[str, Any] | None = None
+        self._validate_from: dict[str, Any] | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Looks after the checkpoint that a resume would read."""
@@ -49,6 +53,11 @@ class ExactResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Plans the return of the random state where a run is resumed."""
+        if not isinstance(runner.train_loop, IterBasedTrainLoop):
+            raise TypeError(
+                "ExactResumeHook: train_cfg needs an IterBasedTrainLoop, "
+                f"got {type(runner.train_loop).__name__}; remove the hook."
+            )
         if any(isinstance(h, CheckpointHook) and h.max_keep_ckpts == 1 for h in runner.hooks):
             runner.logger.warning(
                 "default_hooks.checkpoint.max_keep_ckpts=1 deletes the only checkpoint before the "
@@ -64,6 +73,19 @@ class ExactResumeHook(Hook):
             )
         loop = runner.train_loop
         loop.dataloader_iterator = _restoring(loop.dataloader_iterator, runner.iter, resumed)
+        if not resumed["validated"]:
+            self._validate_from = resumed
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Runs the validation that the checkpoint did not wait for, if one was due."""
+        state, self._validate_from = self._validate_from, None
+        loop = runner.train_loop
+        due = loop.iter >= loop.val_begin and (
+            loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
+        )
+        if state and due and runner.val_loop is not None:
+            _set_random_state(state)
+            runner.val_loop.run()
 
     def before_val(self, runner: Runner) -> None:
         """Notes the random state."""
@@ -78,7 +100,8 @@ class ExactResumeHook(Hook):
         """Saves the random state."""
         if not is_distributed():
             state = self._before_val or _random_state()
-            checkpoint["random_state"] = state | {"seed": runner.seed}
+            validated = self._before_val is not None
+            checkpoint["random_state"] = state | {"seed": runner.seed, "validated": validated}
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keeps the random state until training starts; it only applies to a resumed run."""

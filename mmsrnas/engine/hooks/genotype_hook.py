@@ -1,14 +1,12 @@
 """The result of a search, written while it runs."""
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-import mmsrnas
+from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.supernet import find_supernet
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.registry import HOOKS
@@ -42,24 +40,8 @@ class GenotypeHook(Hook):
     def _write(self, runner: Runner) -> None:
         genotype = find_supernet(runner.model).genotype()
         folder = Path(runner.work_dir)
-        genotype.save(folder / "genotype.json", provenance=_provenance(runner))
+        origin = provenance(runner.cfg.filename, runner.seed, runner.iter)
+        genotype.save(folder / "genotype.json", origin)
         image = draw_genotype(genotype, folder / "genotype.png")
         runner.visualizer.add_image("genotype", image, step=runner.iter)
         runner.logger.info(f"Genotype at iteration {runner.iter}: {genotype}")
-
-
-def _provenance(runner: Runner) -> dict[str, Any]:
-    packages = ("torch", "mmengine", "mmagic")
-    return {
-        "config": Path(runner.cfg.filename).name if runner.cfg.filename else None,
-        "seed": runner.seed,
-        "iteration": runner.iter,
-        "versions": {"mmsrnas": mmsrnas.__version__} | {name: _version(name) for name in packages},
-    }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

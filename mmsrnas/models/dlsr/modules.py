@@ -14,8 +14,8 @@ MIN_SIZE = 15
 
 
 def activate(x: Tensor) -> Tensor:
-    """The activation of DLSR, LeakyReLU with slope 0.05."""
-    return F.leaky_relu(x, 0.05)
+    """The activation of DLSR, LeakyReLU with slope 0.05, in place."""
+    return F.leaky_relu(x, 0.05, inplace=True)
 
 
 class ESA(nn.Module):
@@ -77,10 +77,10 @@ class DLSRCell(nn.Module):
         """
         branches = []
         for index, (distill, op) in enumerate(zip(self.distill, self.ops, strict=True)):
-            branches.append(activate(distill(x)))
+            branches.append(distill(x))
             x = activate((op(x) if mixtures is None else op(x, mixtures[index])) + x)
-        branches.append(activate(self.last(x)))
-        return self.attention(self.fuse(torch.cat(branches, dim=1)))
+        branches.append(self.last(x))
+        return self.attention(self.fuse(activate(torch.cat(branches, dim=1))))
 
 
 class DLSRBase(BaseModule):

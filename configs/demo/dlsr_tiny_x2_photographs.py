@@ -1,0 +1,27 @@
+# The training of tools/demo.py: the searched network, by --cfg-options
+# model.generator.genotype=work_dirs/demo/genotype.json, on the photographs of both parts.
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/dlsr.py",
+    "../_base_/datasets/photographs_x2.py",
+]
+
+model = dict(generator=dict(genotype="DLSR_TINY"))
+
+train_dataloader = _base_.train_dataloader
+train_dataloader.dataset = dict(
+    type="ConcatDataset", datasets=[train_dataloader.dataset, _base_.arch_dataloader.dataset]
+)
+
+optim_wrapper = dict(
+    type="OptimWrapper", optimizer=dict(type="Adam", lr=3e-3), clip_grad=dict(max_norm=1)
+)
+param_scheduler = [
+    dict(type="LinearLR", by_epoch=False, start_factor=0.1, end=100),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=1400, eta_min=1e-5),
+]
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=1400)
+default_hooks = dict(
+    logger=dict(interval=50), checkpoint=dict(interval=700, save_best=None, max_keep_ckpts=2)
+)
+log_processor = dict(window_size=50)

@@ -1,0 +1,90 @@
+"""Reads the genotype off a search: ``python tools/derive.py CHECKPOINT``.
+
+Works for any supernet. A search writes its genotype by itself at every validation and at its end;
+this reads it from any other checkpoint of the search, which carries its config.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader, find_latest_checkpoint
+
+from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.engine.provenance import provenance
+from mmsrnas.engine.supernet import require_supernet
+from mmsrnas.genotypes.drawing import draw_genotype
+from mmsrnas.registry import MODELS
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description="Derive the genotype from a search checkpoint")
+    parser.add_argument("checkpoint", type=Path, help="checkpoint, or work dir of a search")
+    parser.add_argument("--config", help="search config, where the checkpoint does not hold it")
+    parser.add_argument("--out", type=Path, help="default: genotype.json beside the checkpoint")
+    args = parser.parse_args()
+    if args.checkpoint.is_dir():
+        latest = find_latest_checkpoint(str(args.checkpoint))
+        if not latest:
+            parser.error(f"{args.checkpoint} has no file 'last_checkpoint': no search ran in it")
+        args.checkpoint = Path(latest)
+    if not args.checkpoint.is_file():
+        parser.error(f"checkpoint {args.checkpoint} does not exist")
+    if args.config and not Path(args.config).is_file():
+        parser.error(f"config file {args.config} does not exist")
+    if args.out and args.out.suffix != ".json":
+        parser.error(f"--out {args.out} must end in .json")
+    return args
+
+
+def search_config(args: argparse.Namespace, meta: dict) -> Config:
+    """The config that was asked for, else the one that the checkpoint holds."""
+    if args.config:
+        return Config.fromfile(args.config)
+    if "cfg" not in meta:
+        raise SystemExit(f"{args.checkpoint} holds no config: name it by --config")
+    return Config.fromstring(meta["cfg"], ".py")
+
+
+def build_supernet(cfg: Config, checkpoint: dict, source: Path) -> torch.nn.Module:
+    """The supernet of a config with the parameters of a checkpoint, all of them."""
+    init_default_scope(cfg.get("default_scope", "mmagic"))
+    generator = MODELS.build(cfg.model.generator)
+    weights = checkpoint.get("state_dict", {}).items()
+    prefix = "generator."
+    try:
+        supernet = require_supernet(generator)
+        supernet.load_state_dict(
+            {key.removeprefix(prefix): v for key, v in weights if key.startswith(prefix)}
+        )
+    except TypeError as error:
+        raise SystemExit(f"{source} is no checkpoint of a search. {error}") from None
+    except RuntimeError as error:
+        raise SystemExit(f"{source} does not fit the search config. {error}") from None
+    return supernet
+
+
+def main() -> None:
+    """Loads the supernet, decodes it, and writes the genotype and its drawing."""
+    args = parse_args()
+    with explain_refused_checkpoint(args.checkpoint):
+        checkpoint = CheckpointLoader.load_checkpoint(str(args.checkpoint), map_location="cpu")
+    meta = checkpoint.get("meta", {})
+    cfg = search_config(args, meta)
+    genotype = build_supernet(cfg, checkpoint, args.checkpoint).genotype()
+    out = args.out or args.checkpoint.with_name("genotype.json")
+    origin = provenance(args.config, meta.get("seed"), meta.get("iter"))
+    genotype.save(out, origin | {"checkpoint": str(args.checkpoint)})
+    draw_genotype(genotype, out.with_suffix(".png"))
+    print(f"{args.checkpoint} after {meta.get('iter')} iterations:")
+    for field, value in genotype.to_dict().items():
+        print(f"  {field}: {value}")
+    print(f"Written to {out}, drawn in {out.with_suffix('.png')}. To train it:")
+    print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}")
+
+
+if __name__ == "__main__":
+    main()
