@@ -12,6 +12,7 @@ from .sites import Site
 __all__ = ["COSTS", "WidthCost", "fit_widths"]
 
 COSTS = ("multi_adds", "params")
+TOLERANCE = 0.02
 HR_SIZE = (720, 1280)
 """Height and width of the HR image for which papers count Multi-Adds."""
 
@@ -122,7 +123,8 @@ def fit_widths(
 
     All wanted widths are multiplied by the one largest factor for which the nearest candidates
     stay within the limit; what is left of it then goes, candidate by candidate, to the sites that
-    rounding has cut most.
+    rounding has cut most. Where the candidates are too coarse to come within 2 % of the limit
+    (networks with few sites), single channels follow.
 
     Args:
         wanted: Wanted width of each site.
@@ -131,7 +133,7 @@ def fit_widths(
         limit: The largest cost that is allowed.
 
     Returns:
-        One candidate for each site.
+        A width for each site.
 
     Raises:
         ValueError: Even the smallest candidates cost more.
@@ -170,4 +172,20 @@ def fit_widths(
             open_sites[site] = False
         elif choice[site] == last[site]:
             open_sites[site] = False
-    return [int(width) for width in table[sites, choice]]
+    return _top_up(table[sites, choice], table[sites, last], low * wanted, cost, limit)
+
+
+def _top_up(
+    widths: Tensor, largest: Tensor, wanted: Tensor, cost: WidthCost, limit: float
+) -> list[int]:
+    """Adds single channels until the cost is within 2 % of the limit."""
+    open_sites = widths < largest
+    while cost(widths) < (1 - TOLERANCE) * limit and open_sites.any():
+        site = torch.where(open_sites, wanted - widths, -math.inf).argmax()
+        widths[site] += 1
+        if cost(widths) > limit:
+            widths[site] -= 1
+            open_sites[site] = False
+        elif widths[site] == largest[site]:
+            open_sites[site] = False
+    return [int(width) for width in widths]
