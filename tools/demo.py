@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import deque
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -58,8 +59,6 @@ GENOTYPE = WORK / "genotype.json"
 FAST_TRAIN = [
     "train_cfg.max_iters=4",
     "train_dataloader.batch_size=2",
-    "train_dataloader.num_workers=0",
-    "train_dataloader.persistent_workers=False",
     "default_hooks.logger.interval=1",
     "log_processor.window_size=1",
     "default_hooks.checkpoint.interval=4",
@@ -68,8 +67,6 @@ FAST_SEARCH = [
     *FAST_TRAIN,
     "custom_hooks.0.warmup_iters=2",
     "custom_hooks.0.dataloader.batch_size=2",
-    "custom_hooks.0.dataloader.num_workers=0",
-    "custom_hooks.0.dataloader.persistent_workers=False",
 ]
 
 
@@ -120,7 +117,10 @@ def stage(title: str, start: float) -> None:
 
 
 def run(tool: str, *args: object, options: list[str] | None = None) -> None:
-    """Shows and runs a command of ``tools/``; its failure ends the demo."""
+    """Shows and runs a command of ``tools/``; its failure ends the demo.
+
+    Training and testing print their whole config: only their progress is shown, all is logged.
+    """
     command = [str(TOOLS / tool), *map(str, args)]
     if options:
         command += ["--cfg-options", *options]
@@ -128,8 +128,23 @@ def run(tool: str, *args: object, options: list[str] | None = None) -> None:
     with open(WORK / "commands.txt", "a") as file:
         file.write(line + "\n")
     print(f"$ {line}", flush=True)
-    if code := subprocess.run([sys.executable, *command]).returncode:
-        raise SystemExit(f"The command above failed with exit code {code}.")
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    last = deque(maxlen=30)
+    with process, open(WORK / "log.txt", "a") as log:
+        for line in process.stdout:
+            log.write(line)
+            last.append(line)
+            if tool not in ("train.py", "test.py") or "Iter(" in line or "Genotype" in line:
+                print(line, end="", flush=True)
+    if process.returncode:
+        print("".join(last))
+        raise SystemExit(f"The command failed with exit code {process.returncode}.")
 
 
 def prepare_photographs() -> None:

@@ -35,8 +35,8 @@ def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Pa
         else:
             axes.axhline(row[metric], linestyle="--", color="0.5", label=row["model"])
             axes.legend()
-    axes.set_xscale("log")
     axes.margins(x=0.25, y=0.15)
+    axes.set_xlim(left=0)
     axes.set_xlabel("Multi-Adds [G]")
     axes.set_ylabel(f"{metric}{' [dB]' if metric.endswith('PSNR') else ''}")
     axes.grid(alpha=0.3)

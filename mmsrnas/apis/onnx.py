@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.onnx.utils
 from torch import nn
 
 __all__ = ["export_onnx", "onnx_difference"]
@@ -27,15 +28,14 @@ def export_onnx(
     """
     image = torch.rand(1, in_channels, 48, 40)
     with warnings.catch_warnings():
-        # Guards on the image size are left out of the file, and the exporter that torch prefers
-        # needs another package and fixes sizes that are computed from the image.
+        # The guard on the image size is no part of the file.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        # torch.onnx.export prefers an exporter that needs another package in recent releases.
         warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(
+        torch.onnx.utils.export(
             network.eval(),
             (image,),
             str(path),
-            dynamo=False,
             opset_version=opset_version,
             input_names=["input"],
             output_names=["output"],

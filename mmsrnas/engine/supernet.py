@@ -1,14 +1,20 @@
-"""What the engine asks of the model that is searched."""
+"""What the engine asks of the model that is searched, and of the run."""
 
 from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
-__all__ = ["find_supernet", "require_supernet", "unwrap"]
+__all__ = ["find_supernet", "is_training", "require_supernet", "unwrap"]
 
 
 def unwrap(model: nn.Module) -> nn.Module:
     """The editor itself, without the wrapper of distributed training."""
     return model.module if is_model_wrapper(model) else model
+
+
+def is_training(runner: Runner) -> bool:
+    """Tells a training run from one that only validates or tests, in hooks of both."""
+    return isinstance(runner._train_loop, BaseLoop)  # `train_loop` would build it
 
 
 def find_supernet(model: nn.Module) -> nn.Module:

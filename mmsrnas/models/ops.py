@@ -49,22 +49,32 @@ class Depthwise(nn.Conv2d):
         """Convolves ``(N, C, H, W)``."""
         if self.dilation == (1, 1) or x.is_cuda or not torch.is_grad_enabled():
             return super().forward(x)
-        return self._by_phases(x)
+        # On the CPU, the backward pass of dilated depthwise convolutions is several times slower
+        # than this, and in bf16 and channels_last its weight gradients are not finite (torch 2.13).
+        return self.forward_phases(_split_phases(x, self.dilation[0]), x)
 
-    def _by_phases(self, x: Tensor) -> Tensor:
-        """The dilated convolution as an undilated one on each phase of the pixel grid.
-
-        On the CPU, the backward pass of dilated depthwise convolutions is several times slower
-        than this, and in bf16 and channels_last its weight gradients are not finite (torch 2.13).
-        """
-        step, batch, (height, width) = self.dilation[0], x.size(0), x.shape[2:]
-        x = F.pad(x, (0, -width % step, 0, -height % step))
-        phases = x.permute(0, 2, 3, 1).unflatten(2, (-1, step)).unflatten(1, (-1, step))
-        phases = phases.permute(2, 4, 0, 1, 3, 5).flatten(0, 2).permute(0, 3, 1, 2)
+    def forward_phases(self, phases: Tensor, x: Tensor) -> Tensor:
+        """The dilated convolution of ``x`` as an undilated one of the phases of its pixel grid."""
         phases = F.conv2d(phases, self.weight, padding="same", groups=self.groups)
-        phases = phases.permute(0, 2, 3, 1).unflatten(0, (step, step, batch))
-        joined = phases.permute(2, 3, 0, 4, 1, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
-        return joined[..., :height, :width]
+        return _join_phases(phases, self.dilation[0], x)
+
+
+class Pointwise(Conv):
+    """Dense 1x1 convolution as a matrix product.
+
+    Unlike a convolution, a matrix product does not keep its input where its weights are frozen:
+    less memory in the architecture step.
+
+    Args:
+        channels: Input and output channels.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mixes the channels of ``(N, C, H, W)``."""
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1)).permute(0, 3, 1, 2)
 
 
 class SepConv(nn.Module):
@@ -78,7 +88,7 @@ class SepConv(nn.Module):
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
         self.depthwise1 = Depthwise(channels, kernel_size)
-        self.pointwise1 = Conv(channels, 1)
+        self.pointwise1 = Pointwise(channels)
         self.depthwise2 = Depthwise(channels, kernel_size)
         self.pointwise = Conv(channels, 1)
 
@@ -104,13 +114,9 @@ class DilConv(nn.Module):
         self.depthwise = Depthwise(channels, kernel_size, dilation=2)
         self.pointwise = Conv(channels, 1)
 
-    def spatial(self, activated: Tensor) -> Tensor:
-        """All but the ReLU and the pointwise convolution."""
-        return self.depthwise(activated)
-
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to the same shape."""
-        return self.pointwise(self.spatial(F.relu(x)))
+        return self.pointwise(self.depthwise(F.relu(x)))
 
 
 class MixedOp(nn.Module):
@@ -129,8 +135,12 @@ class MixedOp(nn.Module):
     def __init__(self, names: Sequence[str], channels: int) -> None:
         super().__init__()
         self.ops = nn.ModuleList(OPS.build(dict(type=name, channels=channels)) for name in names)
-        self.dense = [i for i, op in enumerate(self.ops) if isinstance(op, Conv)]
-        self.separable = [i for i, op in enumerate(self.ops) if not isinstance(op, Conv)]
+        self.dense = self._indices(Conv)
+        self.separable = self._indices(SepConv)
+        self.dilated = self._indices(DilConv)
+
+    def _indices(self, kind: type[nn.Module]) -> list[int]:
+        return [index for index, op in enumerate(self.ops) if isinstance(op, kind)]
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         """Mixes the candidates.
@@ -145,9 +155,15 @@ class MixedOp(nn.Module):
         kernels = [self.ops[i].weight for i in self.dense]
         mixed = MixedConv.apply(x, weights[self.dense], *kernels)
         activated = F.relu(x)
-        branches = torch.cat([self.ops[i].spatial(activated) for i in self.separable], dim=1)
-        pointwise = [weights[i] * self.ops[i].pointwise.weight for i in self.separable]
-        return mixed + F.conv2d(branches, torch.cat(pointwise, dim=1))
+        phases = _split_phases(activated, 2)
+        branches = [self.ops[i].spatial(activated) for i in self.separable]
+        branches += [self.ops[i].depthwise.forward_phases(phases, x) for i in self.dilated]
+        pointwise = [
+            weights[i] * self.ops[i].pointwise.weight for i in self.separable + self.dilated
+        ]
+        joined = torch.cat([branch.permute(0, 2, 3, 1) for branch in branches], dim=3)
+        joined = F.linear(joined, torch.cat(pointwise, dim=1).flatten(1))
+        return mixed + joined.permute(0, 3, 1, 2)
 
 
 class MixedConv(torch.autograd.Function):
@@ -215,6 +231,20 @@ def _centre(large: Tensor, small: Tensor) -> Tensor:
     """The centre of a kernel, in the size of a smaller one."""
     margin = (large.size(-1) - small.size(-1)) // 2
     return large[..., margin : margin + small.size(-1), margin : margin + small.size(-1)]
+
+
+def _split_phases(x: Tensor, step: int) -> Tensor:
+    """Every ``step``-th pixel of ``(N, C, H, W)``, all ``step ** 2`` phases in the batch."""
+    x = F.pad(x, (0, -x.size(3) % step, 0, -x.size(2) % step))
+    grid = x.permute(0, 2, 3, 1).unflatten(2, (-1, step)).unflatten(1, (-1, step))
+    return grid.permute(2, 4, 0, 1, 3, 5).flatten(0, 2).permute(0, 3, 1, 2)
+
+
+def _join_phases(phases: Tensor, step: int, like: Tensor) -> Tensor:
+    """The inverse of :func:`_split_phases`, in the size of ``like``."""
+    grid = phases.permute(0, 2, 3, 1).unflatten(0, (step, step, -1))
+    x = grid.permute(2, 3, 0, 4, 1, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+    return x[..., : like.size(2), : like.size(3)]
 
 
 def _register(name: str, cls: Callable[[int, int], nn.Module], kernel_size: int) -> None:

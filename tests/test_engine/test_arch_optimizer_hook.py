@@ -11,7 +11,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from mmsrnas.engine.hooks.arch_optimizer_hook import SEED_OFFSET, _cycle, _entropies, _wrapper_like
+from mmsrnas.engine.hooks.arch_optimizer_hook import SEED_OFFSET, _entropies, _wrapper_like
 from mmsrnas.models import ComplexityLoss
 from mmsrnas.registry import MODELS, OPTIM_WRAPPERS
 
@@ -215,19 +215,6 @@ def test_loading_is_not_resuming(images):
     assert checkpoint["arch_optimizer"]["optimizer"]["state"][0]["step"] == 1
 
 
-def test_cycle_reshuffles_each_pass():
-    cfg = {
-        "dataset": list(range(8)),
-        "sampler": {"type": "DefaultSampler", "shuffle": True},
-        "batch_size": 8,
-        "num_workers": 0,
-    }
-    batches = _cycle(Runner.build_dataloader(cfg, seed=0))
-    first, second = (list(next(batches)) for _ in range(2))
-    assert first != second
-    assert sorted(first) == sorted(second) == list(range(8))
-
-
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
@@ -239,22 +226,6 @@ def test_cycle_reshuffles_each_pass():
 def test_wrong_config(images, changes, error, message):
     with pytest.raises(error, match=message):
         tiny_search.runner(images, arch=changes)
-
-
-def test_shared_images(images):
-    shared = tiny_search.dataloader(images, (7, 12))
-    with pytest.raises(ValueError, match=r"1 image\(s\) are in `train_dataloader` too.*07.png"):
-        tiny_search.runner(images, arch={"dataloader": shared}).train()
-    accepted = {"dataloader": shared, "allow_shared_images": True}
-    tiny_search.runner(images, iters=1, arch=accepted).train()
-
-
-def test_no_batch(images):
-    small = tiny_search.dataloader(
-        images, (8, 9), sampler={"type": "DefaultSampler"}, drop_last=True
-    )
-    with pytest.raises(ValueError, match="yields no batch"):
-        tiny_search.runner(images, arch={"dataloader": small}).train()
 
 
 @pytest.mark.parametrize("constructor", [None, CONSTRUCTOR])

@@ -24,13 +24,19 @@ HOOKS = [
     {"type": "mmsrnas.SearchEarlyStopHook", "interval": 4, "patience": 100},
 ]
 
+DEFAULTS = {
+    "iters": ITERS,
+    "save_interval": 4,
+    "val_interval": 6,
+    "hooks": HOOKS,
+    # Draws from the random state of the main process, whatever the workers do.
+    "supernet": {"dropout": 0.1},
+}
+
 
 def search(start, images, run, kill_at=None, **options):
     """Searches in a process of its own, to the end or until it is killed after an iteration."""
-    search = {"iters": ITERS, "save_interval": 4, "val_interval": 6, "hooks": HOOKS}
-    # Dropout draws from the random state of the main process, whatever the workers do.
-    options = search | {"supernet": {"dropout": 0.1}} | options
-    process = start(tiny_search.search, images, run=run, **options)
+    process = start(tiny_search.search, images, run=run, **DEFAULTS | options)
     if kill_at is None:
         process.join()
         assert process.exitcode == 0
@@ -101,6 +107,21 @@ def test_killed_while_saving(start, images):
     assert_identical(load(images, "cut"), expected)
 
 
+@pytest.mark.parametrize("iteration", [8, ITERS])
+def test_killed_in_validation(start, images, iteration):
+    """The checkpoint of that iteration is written already; its validation is made up for."""
+    run, options = f"validation_{iteration}", {"val_interval": 4}
+    search(start, images, f"whole_{iteration}", **options)
+    kill = {"type": "mmsrnas.KillInValidation", "iteration": iteration}
+    process = start(
+        tiny_search.search, images, run=run, **DEFAULTS | options | {"hooks": [*HOOKS, kill]}
+    )
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    search(start, images, run, resume=True, **options)
+    assert_identical(load(images, run), load(images, f"whole_{iteration}"))
+
+
 def test_mmengine_alone_is_not_exact(start, images):
     """The control: without the hook the random state is another one after resuming."""
     options = {"hooks": [], "exact": False, "val_interval": None}
@@ -111,6 +132,28 @@ def test_mmengine_alone_is_not_exact(start, images):
     search(start, images, "alone", resume=True, **options)
     found = torch.load(work_dir / f"iter_{ITERS}.pth", weights_only=True)["state_dict"]
     assert not torch.equal(found["generator.alpha"], expected["generator.alpha"])
+
+
+def test_other_seed_is_reported(images):
+    options = {"run": "seeds", "log_level": "WARNING"}
+    tiny_search.runner(images, iters=2, randomness={"seed": 7}, **options).train()
+    tiny_search.runner(images, iters=3, randomness={"seed": 8}, resume=True, **options).train()
+    log = max((images / "seeds").glob("*/*.log")).read_text()
+    assert "randomness=dict(seed=7)" in log
+
+
+def test_single_checkpoint_is_reported(images):
+    checkpoint = {"type": "CheckpointHook", "by_epoch": False, "max_keep_ckpts": 1}
+    options = {"run": "single", "log_level": "WARNING"}
+    hooks = {"checkpoint": checkpoint}
+    tiny_search.runner(images, iters=1, default_hooks=hooks, **options).train()
+    assert "Keep 2." in max((images / "single").glob("*/*.log")).read_text()
+
+
+def test_loop_by_epochs_is_refused(images):
+    loop = {"type": "EpochBasedTrainLoop", "max_epochs": 1}
+    with pytest.raises(TypeError, match="needs an IterBasedTrainLoop, got EpochBasedTrainLoop"):
+        tiny_search.runner(images, train_cfg=loop).train()
 
 
 def save(path, value=0):

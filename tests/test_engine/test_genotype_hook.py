@@ -51,3 +51,13 @@ def test_each_validation_writes(images, monkeypatch):
     hooks = [{"type": "mmsrnas.GenotypeHook"}]
     tiny_search.runner(images, iters=5, val_interval=2, hooks=hooks).train()
     assert written == [2, 4, 5, 5]  # every validation, the last one included, and the end
+
+
+def test_validation_alone_writes_nothing(images):
+    hooks = [{"type": "mmsrnas.GenotypeHook"}]
+    # `save_best` of mmengine needs a training run.
+    options = {"run": "validated", "val_interval": 2, "hooks": hooks, "default_hooks": {}}
+    runner = tiny_search.runner(images, **options)
+    runner.val()
+    assert runner.message_hub.get_scalar("val/tiny/PSNR").current() > 0
+    assert not (images / "validated" / "genotype.json").exists()

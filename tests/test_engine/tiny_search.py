@@ -1,17 +1,19 @@
 """A search that takes seconds: a supernet of four convolutions on images of 40x40 pixels."""
 
 import os
+import signal
 from pathlib import Path
 
 import cv2
 import mmengine
 import numpy as np
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
-from mmsrnas.registry import MODELS
+from mmsrnas.registry import HOOKS, MODELS
 
 
 @MODELS.register_module()
@@ -49,6 +51,18 @@ class TinySupernet(nn.Module):
     def genotype(self):
         ops = tuple(DLSR_OPS[i] for i in self.alpha.argmax(1).tolist())
         return DLSRGenotype(ops, connections=((0, 1),), mid_channels=4)
+
+
+@HOOKS.register_module()
+class KillInValidation(Hook):
+    """Kills the process in the validation after an iteration."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def before_val(self, runner) -> None:
+        if runner.iter == self.iteration:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def write_images(folder: Path, count: int = 12, size: int = 40) -> None:
@@ -136,7 +150,11 @@ def config(
         cfg["train_cfg"]["val_interval"] = val_interval
         cfg["val_cfg"] = dict(type="MultiValLoop")
         cfg["val_dataloader"] = dataloader(
-            folder, (0, 2), sampler=dict(type="DefaultSampler", shuffle=True), batch_size=1
+            folder,
+            (0, 2),
+            augment=augment,
+            sampler=dict(type="DefaultSampler", shuffle=True),
+            batch_size=1,
         )
         cfg["val_evaluator"] = dict(
             type="Evaluator", metrics=[dict(type="mmsrnas.PSNR", prefix="tiny")]

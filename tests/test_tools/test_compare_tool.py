@@ -1,12 +1,15 @@
 import csv
 from pathlib import Path
 
+import mmagic
 import pytest
 import torch
 
+from mmsrnas.apis import init_generator
 from mmsrnas.models.dlsr import DLSRNet
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+EDSR = Path(mmagic.__file__).parent / ".mim/configs/edsr/edsr_x2c64b16_1xb16-300k_div2k.py"
 TEST_SET = """
 _base_ = "{base}"
 
@@ -30,19 +33,21 @@ def save(path, network):
     return path
 
 
-def test_table_and_plot(run_tool, test_config, tmp_path):
+def test_our_network_beside_one_of_mmagic(run_tool, test_config, tmp_path):
     tiny = save(tmp_path / "tiny.pth", DLSRNet("DLSR_TINY"))
+    edsr = save(tmp_path / "edsr.pth", init_generator(EDSR))
     printed = run_tool(
         "compare.py",
         test_config,
         *("--model", "tiny", CONFIGS / "dlsr/dlsr_tiny_x2_div2k.py", tiny),
+        *("--model", "EDSR", EDSR, edsr),
         *("--out", tmp_path / "out", "--repeats=1", "--threads=1", "--hr=64x64"),
     )
     assert "| tiny | 56,268 |" in printed
     with open(tmp_path / "out/table.csv", newline="") as file:
-        bicubic, net = csv.DictReader(file)
+        bicubic, net, other = csv.DictReader(file)
     assert float(bicubic["Set5/PSNR"]) > 20 > float(net["Set5/PSNR"])  # untrained
-    assert int(net["params"]) == 56_268
+    assert (int(net["params"]), int(other["params"])) == (56_268, 1_369_859)
     assert (tmp_path / "out/tradeoff.png").is_file()
     assert (tmp_path / "out/table.md").read_text() in printed
 

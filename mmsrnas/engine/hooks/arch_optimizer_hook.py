@@ -1,23 +1,21 @@
 """The architecture step of a differentiable search."""
 
-import itertools
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
-from mmengine.dataset import RepeatDataset
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIMIZERS
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.data import DataLoader, Dataset
 
+from mmsrnas.engine.data import cycle, require_disjoint
 from mmsrnas.engine.second_order import second_order_gradients
-from mmsrnas.engine.supernet import find_supernet, unwrap
+from mmsrnas.engine.supernet import find_supernet, is_training, unwrap
 from mmsrnas.registry import HOOKS, MODELS
 
 __all__ = ["ArchOptimizerHook"]
@@ -43,8 +41,7 @@ class ArchOptimizerHook(Hook):
 
     Weights get no gradient in a first-order step, architecture parameters none in the weight step.
     In distributed training the architecture parameters stay out of the reducer of
-    ``DistributedDataParallel``; their gradients are averaged here. Layers that synchronise inside
-    the forward pass (SyncBN) do so in this step too.
+    ``DistributedDataParallel``; their gradients are averaged here.
 
     Logs ``arch_loss``, ``arch_complexity`` and, for each group of architecture parameters (their
     names up to the first dot), ``arch_entropy/GROUP``: the entropy of the softmax over the last
@@ -101,8 +98,8 @@ class ArchOptimizerHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Takes the architecture parameters out of the gradient reduction of the weight step."""
-        if not isinstance(runner._train_loop, BaseLoop):
-            return  # validation or test of a supernet
+        if not is_training(runner):
+            return
         for _, param in find_supernet(runner.model).arch_parameters():
             param.requires_grad_(False)
         if isinstance(runner.model, DistributedDataParallel):
@@ -132,8 +129,8 @@ class ArchOptimizerHook(Hook):
             diff_rank_seed=runner.cfg.get("randomness", {}).get("diff_rank_seed", False),
         )
         if not self.allow_shared_images:
-            _require_disjoint(runner.train_dataloader.dataset, dataloader.dataset)
-        self._batches = _cycle(dataloader)
+            require_disjoint(runner.train_dataloader.dataset, dataloader.dataset)
+        self._batches = cycle(dataloader)
         if self._resumed and runner.iter > 0:
             self.optim_wrapper.load_state_dict(self._resumed["optimizer"])
             self.steps = self._resumed["steps"]
@@ -268,42 +265,6 @@ def _entropies(params: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
     for name, param in params.items():
         if param.shape[-1] > 1:
             entropy = torch.special.entr(param.float().softmax(-1)).sum(-1).mean()
-            maximum = torch.tensor(param.shape[-1]).log().item()
-            groups.setdefault(name.partition(".")[0], []).append(entropy / maximum)
+            group = groups.setdefault(name.partition(".")[0], [])
+            group.append(entropy / math.log(param.shape[-1]))
     return {f"arch_entropy/{name}": torch.stack(group).mean() for name, group in groups.items()}
-
-
-def _cycle(dataloader: DataLoader) -> Iterator[Any]:
-    """Yields batches for ever, each pass over the data in a new order."""
-    for epoch in itertools.count():
-        sampler = getattr(dataloader.batch_sampler, "sampler", None)
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(epoch)
-        batch = None
-        for batch in dataloader:
-            yield batch
-        if batch is None:
-            raise ValueError(
-                "ArchOptimizerHook.dataloader: yields no batch; its dataset is empty, or smaller "
-                "than `batch_size` with `drop_last=True`."
-            )
-
-
-def _require_disjoint(train: Dataset, arch: Dataset) -> None:
-    """Refuses images that would both fit the weights and judge the architecture."""
-    shared = sorted(_image_paths(train) & _image_paths(arch))
-    if shared:
-        raise ValueError(
-            f"ArchOptimizerHook.dataloader: {len(shared)} image(s) are in `train_dataloader` too, "
-            f"the first is '{shared[0]}'. Split the images between the two, or set "
-            "`allow_shared_images=True`."
-        )
-
-
-def _image_paths(dataset: Dataset) -> set[str]:
-    while isinstance(dataset, RepeatDataset):
-        dataset = dataset.dataset
-    if not hasattr(dataset, "get_data_info"):
-        return set()
-    records = (dataset.get_data_info(i) for i in range(len(dataset)))
-    return {record["gt_path"] for record in records if "gt_path" in record}

@@ -13,6 +13,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from mmsrnas.engine.supernet import is_training
 from mmsrnas.registry import HOOKS
 
 __all__ = ["ExactResumeHook", "repair_last_checkpoint"]
@@ -47,6 +48,9 @@ class ExactResumeHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Looks after the checkpoint that a resume would read."""
+        if not is_training(runner):
+            return
+        self._seed = runner.seed  # of the training data, which a resume does not build again
         if is_main_process():
             repair_last_checkpoint(runner.work_dir)
         barrier()
@@ -66,10 +70,11 @@ class ExactResumeHook(Hook):
         resumed, self._resumed = self._resumed, None
         if not resumed or runner.iter == 0:
             return
-        if resumed["seed"] != runner.seed:
+        if resumed["seed"] != self._seed:
             runner.logger.warning(
-                f"The checkpoint was made with seed {resumed['seed']}, this run has another one: "
-                "the order of the data differs. Set `randomness=dict(seed=...)` to the former."
+                f"The checkpoint was made with seed {resumed['seed']}, the training data of this "
+                f"run with {self._seed}: their order differs. For an exact resume set "
+                f"randomness=dict(seed={resumed['seed']})."
             )
         loop = runner.train_loop
         loop.dataloader_iterator = _restoring(loop.dataloader_iterator, runner.iter, resumed)
@@ -84,6 +89,9 @@ class ExactResumeHook(Hook):
             loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
         )
         if state and due and runner.val_loop is not None:
+            for hook in runner.hooks:
+                if isinstance(hook, CheckpointHook):  # which adds a best score to this file
+                    hook.last_ckpt = runner.message_hub.get_info("last_ckpt")
             _set_random_state(state)
             runner.val_loop.run()
 

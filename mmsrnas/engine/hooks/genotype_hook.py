@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsrnas.engine.provenance import provenance
-from mmsrnas.engine.supernet import find_supernet
+from mmsrnas.engine.supernet import find_supernet, is_training
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.registry import HOOKS
 
@@ -30,7 +30,8 @@ class GenotypeHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Writes the genotype of this moment."""
-        self._write(runner)
+        if is_training(runner):
+            self._write(runner)
 
     def after_train(self, runner: Runner) -> None:
         """Writes the genotype that the search found."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-__all__ = ["translate_official_keys"]
+__all__ = ["translate_official_keys", "translated_ops"]
 
 _CELL = {
     "c1_d": "distill.0",
@@ -82,3 +82,22 @@ def _translate(key: str, state: Mapping[str, Tensor], outer: Mapping[str, str]) 
 def _op_part(prefix: str, index: str, state: Mapping[str, Tensor]) -> str:
     indices = tuple(i for i in "01245" if f"{prefix}{i}.weight" in state)
     return dict(zip(indices, _OP[indices], strict=True))[index]
+
+
+def translated_ops(state: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """Reads the operations of the cells off translated weights.
+
+    Args:
+        state: Result of :func:`translate_official_keys` for a network.
+
+    Returns:
+        Names of the three operations of the first cell.
+    """
+    return tuple(_op_name(f"cells.0.ops.{index}.", state) for index in range(3))
+
+
+def _op_name(prefix: str, state: Mapping[str, Tensor]) -> str:
+    kinds = {"weight": "conv", "depthwise1.weight": "sep_conv", "depthwise.weight": "dil_conv"}
+    leaf = next(leaf for leaf in kinds if prefix + leaf in state)
+    size = state[prefix + leaf].size(-1)
+    return f"{kinds[leaf]}_{size}x{size}"

@@ -1,0 +1,70 @@
+"""What the pages on DLSR say about its configs."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmsrnas.analysis import count_complexity, lr_size_of
+from mmsrnas.apis import init_generator
+from mmsrnas.models.dlsr import DLSRNet
+
+ROOT = Path(__file__).parents[1]
+META = yaml.safe_load((ROOT / "configs/dlsr/metafile.yml").read_text())
+
+
+def test_metafile_names_every_config():
+    named = {model["Config"] for model in META["Models"]}
+    assert named == {str(p.relative_to(ROOT)) for p in (ROOT / "configs/dlsr").glob("*.py")}
+
+
+@pytest.mark.parametrize(
+    "model", [m for m in META["Models"] if "Metadata" in m], ids=lambda m: m["Name"]
+)
+def test_costs_of_metafile_and_readme(model):
+    cfg = Config.fromfile(ROOT / model["Config"])
+    width, height = lr_size_of((1280, 720), cfg.model.generator.upscale_factor)
+    counts = count_complexity(init_generator(cfg), (3, height, width))
+    assert model["Metadata"] == {"Parameters": counts.params, "FLOPs": counts.multi_adds}
+    readme = (ROOT / "configs/dlsr/README.md").read_text()
+    (row,) = [line for line in readme.splitlines() if f"[{model['Name']}]" in line]
+    assert f"| {counts.params:,} | {counts.multi_adds / 1e9:.2f} G |" in row
+
+
+@pytest.mark.parametrize("scale", [3, 4])
+def test_fine_tuning_starts_from_the_trunk_at_scale_2(tmp_path, scale):
+    trunk = DLSRNet().state_dict()
+    state = {f"generator.{key}": value for key, value in trunk.items()}
+    torch.save({"state_dict": state}, tmp_path / "x2.pth")
+    cfg = Config.fromfile(ROOT / f"configs/dlsr/dlsr_x{scale}_div2k.py")
+    cfg.merge_from_dict({"load_from": str(tmp_path / "x2.pth"), "work_dir": str(tmp_path / "run")})
+    cfg.experiment_name = f"fine_tune_x{scale}"
+    runner = Runner.from_cfg(cfg)
+    runner.load_or_resume()
+    for key, value in runner.model.generator.state_dict().items():
+        if key.startswith("upsample."):
+            assert value.shape[0] == 3 * scale**2
+        else:
+            assert torch.equal(value, trunk[key]), key
+
+
+def test_genotype_of_a_search_by_cfg_options(tmp_path):
+    DLSRNet("DLSR_PARA").genotype.save(tmp_path / "genotype.json")
+    cfg = Config.fromfile(ROOT / "configs/dlsr/dlsr_x2_div2k.py")
+    cfg.merge_from_dict({"model.generator.genotype": str(tmp_path / "genotype.json")})
+    assert init_generator(cfg).genotype == DLSRNet("DLSR_PARA").genotype
+
+
+@pytest.mark.parametrize("data", ["div2k", "df2k"])
+def test_search_has_the_settings_of_the_released_code(data):
+    cfg = Config.fromfile(ROOT / f"configs/dlsr/dlsr_search_x2_{data}.py")
+    hook = cfg.custom_hooks[0]
+    assert cfg.train_dataloader.batch_size == hook.dataloader.batch_size == 64
+    assert cfg.train_dataloader.dataset.pipeline[3].gt_patch_size == 64
+    assert hook.optimizer == dict(type="Adam", lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-8)
+    assert hook.warmup_iters == 21 * 985
+    assert hook.complexity_loss.loss_weight == pytest.approx(1 / 255)
+    assert cfg.optim_wrapper.optimizer.lr == 5e-4

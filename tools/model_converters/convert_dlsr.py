@@ -1,0 +1,136 @@
+"""Converts a released DLSR checkpoint: ``convert_dlsr.py SRC DST --genotype DLSR``."""
+
+import argparse
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import mmsrnas
+from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.genotypes import DLSRGenotype, load_genotype
+from mmsrnas.models import DLSRNet
+from mmsrnas.models.dlsr.official import translate_official_keys, translated_ops
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description="Convert a released DLSR checkpoint")
+    parser.add_argument("src", type=Path, help="checkpoint of the released code")
+    parser.add_argument("dst", type=Path, help="checkpoint to write")
+    parser.add_argument(
+        "--genotype",
+        required=True,
+        help="the network that the weights belong to, e.g. DLSR, DLSR_TINY or DLSR_PARA: the "
+        "weights show their operations but not which cells are connected",
+    )
+    parser.add_argument(
+        "--trust-connections",
+        action="store_true",
+        help="skip the check that no other connections suit the weights better",
+    )
+    return parser.parse_args()
+
+
+def convert(state: Mapping[str, Tensor], genotype: DLSRGenotype) -> DLSRNet:
+    """Builds the network of a released ``state_dict``.
+
+    Args:
+        state: Weights by the released names.
+        genotype: The network they belong to; the width is read from the weights.
+
+    Returns:
+        The network with its weights.
+
+    Raises:
+        ValueError: The weights are not a DLSR network, or have other operations.
+    """
+    try:
+        ours = translate_official_keys(state)
+    except KeyError as error:
+        raise ValueError(f"not the weights of a released DLSR network: {error.args[0]}") from None
+    if "alpha" in ours or any(".ops.0.ops." in key for key in ours):
+        raise ValueError("these are the weights of a supernet; a network is converted here.")
+    if (ops := translated_ops(ours)) != genotype.ops:
+        raise ValueError(
+            f"--genotype: it has the operations {genotype.ops}, the weights are those of {ops}."
+        )
+    channels = ours["conv_first.weight"].size(0)
+    scale = round((ours["upsample.0.weight"].size(0) / ours["conv_first.weight"].size(1)) ** 0.5)
+    net = DLSRNet(dataclasses.replace(genotype, mid_channels=channels), upscale_factor=scale)
+    net.load_state_dict(ours)
+    return net.eval()
+
+
+def check_connections(net: DLSRNet) -> None:
+    """Checks that no other choice for one cell suits the weights better.
+
+    A trained network returns an image that shrinks to its input. With another connection it
+    still runs, because all connections have the same shapes, but keeps its input less well.
+
+    Args:
+        net: The converted network.
+
+    Raises:
+        ValueError: Another connection keeps the input better.
+    """
+    claimed = net.genotype
+    expected = input_error(net)
+    for connections in one_cell_changed(claimed.connections):
+        net.genotype = dataclasses.replace(claimed, connections=connections)
+        error = input_error(net)
+        if error < expected:
+            raise ValueError(
+                f"--genotype: the connections {claimed.connections} do not seem to belong to "
+                f"these weights; {connections} keep a test image better (mean square "
+                f"{error:.2e} against {expected:.2e}). Check the name of the genotype, or pass "
+                "--trust-connections if you are sure."
+            )
+    net.genotype = claimed
+
+
+def one_cell_changed(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple]:
+    """Yields the connections with the pair of one cell replaced by every other."""
+    for index, pair in enumerate(connections):
+        for other in itertools.permutations(range(index + 2), 2):
+            if other != pair:
+                yield (*connections[:index], other, *connections[index + 1 :])
+
+
+@torch.no_grad()
+def input_error(net: DLSRNet) -> float:
+    """Mean square difference of a drawn image and its shrunk super-resolution."""
+    y, x = torch.meshgrid(torch.arange(48.0), torch.arange(48.0), indexing="ij")
+    disc = ((x - 24) ** 2 + (y - 24) ** 2 < 200).float()
+    waves = [0.5 + 0.4 * torch.sin(x / 7 + y / 11), 0.5 + 0.4 * torch.cos(x / 5 - y / 9)]
+    image = torch.stack([*waves, 0.2 + 0.6 * disc])[None]
+    shrunk = F.interpolate(net(image), image.shape[2:], mode="bicubic", antialias=True)
+    return F.mse_loss(shrunk, image).item()
+
+
+def main() -> None:
+    """Converts and writes."""
+    args = parse_args()
+    genotype = load_genotype(args.genotype, method="dlsr")
+    with explain_refused_checkpoint(args.src):
+        checkpoint = torch.load(args.src, map_location="cpu", weights_only=True)
+    try:
+        net = convert(checkpoint.get("state_dict", checkpoint), genotype)
+        if not args.trust_connections:
+            check_connections(net)
+    except ValueError as error:
+        raise SystemExit(f"{args.src}: {error}") from None
+    meta = {"mmsrnas": mmsrnas.__version__, "genotype": net.genotype.to_dict()}
+    state = {f"generator.{key}": value for key, value in net.state_dict().items()}
+    args.dst.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"meta": meta, "state_dict": state}, args.dst)
+    scale = net.upsample[1].upscale_factor
+    print(f"{args.dst}: DLSR x{scale}, {net.genotype.mid_channels} channels, {net.genotype.ops}")
+
+
+if __name__ == "__main__":
+    main()
