@@ -16,6 +16,7 @@ from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
 from mmsrnas.datasets import check_datasets
+from mmsrnas.engine.provenance import provenance
 from mmsrnas.genotypes import DRCGenotype, load_genotype
 from mmsrnas.models.pretrained import load_pretrained
 from mmsrnas.pruning import ChannelSelector, WidthCost, find_sites, fit_widths, remove_channels
@@ -156,7 +157,8 @@ def main() -> None:
     torch.save({"state_dict": weights}, work_dir / "pruned.pth")
     genotype.save(
         work_dir / "genotype.json",
-        {"config": Path(args.config).name, "criterion": args.criterion, "seed": args.seed},
+        provenance(args.config, args.seed, None)
+        | {"checkpoint": args.checkpoint, "criterion": args.criterion},
     )
     thin_params, thin_multi_adds = count(net)
     print(f"parameters: {params:,} -> {thin_params:,} ({thin_params / params:.1%})")

@@ -8,6 +8,7 @@ from mmsrnas.genotypes import GenotypeError
 from mmsrnas.models import DRNNet
 from mmsrnas.pruning import ChannelNumberSearch
 from mmsrnas.pruning.channel_number_search import official_candidates
+from mmsrnas.registry import MODELS
 
 SMALL = dict(type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=2, mid_channels=8)
 
@@ -205,6 +206,19 @@ def test_merged_candidates_keep_their_probability():
     widths = net.genotype().widths
     assert widths[:2] == (4, 8)
     assert all(width <= 20 for width in widths)
+
+
+def test_searches_a_generator_of_mmagic():
+    edsr = dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=16, num_blocks=4)
+    net = ChannelNumberSearch(edsr | dict(upscale_factor=2), 0.7, "params")
+    net(torch.rand(1, 3, 8, 8)).sum().backward()
+    assert net.alpha["16"].grad.abs().sum() > 0
+    genotype = net.genotype()
+    thin = MODELS.build(
+        dict(type="mmsrnas.ThinNet", generator=edsr | dict(upscale_factor=2), genotype=genotype)
+    )
+    full = sum(p.numel() for p in net.generator.parameters())
+    assert 0.98 * 0.7 <= sum(p.numel() for p in thin.parameters()) / full <= 0.7
 
 
 def test_arch_parameters_are_in_the_state_dict():

@@ -119,6 +119,34 @@ def test_interrupted_run_continues_to_the_same_result(job, tmp_path, run_tool, m
         run_tool("prune.py", *arguments, tmp_path / "parts", "--seed", 1)
 
 
+@pytest.mark.parametrize("criterion", ["dual_regression", "l1"])
+def test_prunes_a_generator_of_mmagic_in_its_own_editor(job, tmp_path, run_tool, criterion):
+    config = tmp_path / "edsr.py"
+    edsr = dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=16, num_blocks=2)
+    edsr["upscale_factor"] = 2
+    text = CONFIG.format(root=str(tmp_path / "pairs"))
+    text += f"""
+model = dict(
+    type="BaseEditModel",
+    generator={edsr},
+    pixel_loss=dict(type="L1Loss"),
+    data_preprocessor=model["data_preprocessor"],
+)
+"""
+    config.write_text(text)
+    full = MODELS.build(edsr)
+    torch.save({"state_dict": {f"generator.{k}": v for k, v in full.state_dict().items()}}, job[1])
+    options = ("--uniform", 0.8, "--cost", "params", "--criterion", criterion)
+    run_tool("prune.py", config, *job[1:], *options, "--work-dir", tmp_path / "out")
+    genotype = load_genotype(tmp_path / "out/genotype.json", "drc")
+    assert genotype.architecture == "EDSRNet" and max(genotype.widths) < 16
+    thin = MODELS.build(dict(type="mmsrnas.ThinNet", generator=edsr, genotype=genotype))
+    weights = torch.load(tmp_path / "out/pruned.pth", weights_only=True)["state_dict"]
+    thin.load_state_dict({k.removeprefix("generator."): v for k, v in weights.items()})
+    params = sum(p.numel() for p in thin.parameters()) / sum(p.numel() for p in full.parameters())
+    assert 0.78 < params <= 0.8
+
+
 def test_uniform_and_random_widths_meet_the_budget(job, tmp_path, run_tool):
     for option in ("--uniform", "--random"):
         folder = tmp_path / option.strip("-")
