@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mmsrnas.engine.second_order import second_order_gradients
@@ -128,7 +129,7 @@ def selection(cache: bool, blocks: int, channels: int, patch: int, batch: int) -
         return 255 * (primal + loss_dual(duals, outputs[1:], batch["targets"][:-1]))
 
     full_widths = tuple(site.width for site in find_sites(net))
-    genotype = DRCGenotype("DRNNet", full_widths, (4,) * len(full_widths))
+    genotype = DRCGenotype("DRNNet", full_widths, (8,) * len(full_widths))
     return ChannelSelector(net, genotype, batches, objective, cache=cache).run()
 
 
@@ -149,9 +150,10 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=16)
     parser.add_argument("--patch", type=int, default=96, help="HR size")
     parser.add_argument("--batch-size", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    MMLogger.get_current_instance().setLevel("WARNING")
 
     exact = Search(args.blocks, args.channels, 32, 1, torch.double)
     gradients = {}
@@ -172,14 +174,14 @@ def main() -> None:
         rows["search forward"].append(seconds(search.forward, args.repeats))
         step = lambda literal=literal: search.step(literal)  # noqa: E731
         rows["search step"].append(seconds(step, args.repeats))
-    small = (4, args.channels, args.patch, 2)
+    small = (4, args.channels, 64, 1)
     chosen = {}
 
     def select(cache: bool) -> None:
         chosen[cache] = selection(cache, *small)
 
     rows["selection, 4 blocks"] = [
-        seconds(lambda cache=cache: select(cache), 2) for cache in (False, True)
+        seconds(lambda cache=cache: select(cache), 1) for cache in (False, True)
     ]
     same = all(torch.equal(a, b) for a, b in zip(chosen[True], chosen[False], strict=True))
     for name, (literal, ours) in rows.items():

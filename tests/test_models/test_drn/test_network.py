@@ -2,6 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmsrnas.apis import export_onnx
+from mmsrnas.apis.onnx import onnx_difference
 from mmsrnas.genotypes import DRCGenotype, GenotypeError, load_genotype
 from mmsrnas.models import DRNNet, DualNet, DualRegressionLoss
 from mmsrnas.models.drn.official import translate_official_dual_keys, translate_official_keys
@@ -179,3 +181,12 @@ def test_published_genotypes_describe_drn_s():
             genotype = load_genotype(f"DRNS_X{scale}_P{rate}", "drc")
             assert genotype.widths[0] <= (100 - rate) / 100 * channels + 2
             assert len(genotype.widths) == (scale.bit_length() - 1) * 32
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_exported_network_takes_any_size_and_gives_the_same(tmp_path, scale):
+    torch.manual_seed(0)
+    net = DRNNet(scale, 1, 8).eval()
+    export_onnx(net, tmp_path / "net.onnx")
+    shapes = [(1, 3, 16, 20), (2, 3, 9, 13)]
+    assert onnx_difference(net, tmp_path / "net.onnx", shapes) <= 1e-5
