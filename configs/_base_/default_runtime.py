@@ -15,6 +15,7 @@ default_hooks = dict(
         rule="greater",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    exact_resume=dict(type="mmsrnas.ExactResumeHook"),
 )
 
 env_cfg = dict(
@@ -23,6 +24,7 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl"),
 )
 
+randomness = dict(seed=0)  # without a seed, a resumed run would see its images in another order
 log_level = "INFO"
 log_processor = dict(type="LogProcessor", window_size=100, by_epoch=False)
 

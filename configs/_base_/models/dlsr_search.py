@@ -21,5 +21,4 @@ custom_hooks = [
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=1 / 255),
     ),
     dict(type="mmsrnas.GenotypeHook"),
-    dict(type="mmsrnas.ExactResumeHook"),
 ]
