@@ -17,7 +17,7 @@ custom_hooks = [
         optimizer=dict(type="Adam", lr=2e-2),
         dataloader=dict(_base_.arch_dataloader, batch_size=8),
         mode="bilevel",
-        complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=1.0, budget=budget),
+        complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05, budget=budget),
     ),
     dict(type="mmsrnas.GenotypeHook"),
     dict(type="mmsrnas.ExactResumeHook"),
