@@ -3,6 +3,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmagic.structures import DataSample
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 
 from mmsrnas.datasets import imresize
 from mmsrnas.models.editors.dual_regression_editor import downscale
@@ -160,3 +162,35 @@ def test_scales_that_do_not_fit_are_refused():
     lr, samples, _ = images(scale=2)
     with pytest.raises(ValueError, match="its upscale_factor is not that of the data"):
         editor(lr, samples, mode="loss")
+
+
+def test_distributed_step_reduces_the_dual_networks_too(tmp_path):
+    """A step of the wrapper that several processes use, in one process, is the ordinary step."""
+    results = []
+    for distributed in (False, True):
+        editor = build(DRN, pyramid=True)
+        _, samples, hr = images()
+        lr = 255 * downscale(hr, 4)
+        batch = dict(inputs=list(lr), data_samples=samples.split())
+        for sample in batch["data_samples"]:
+            sample.gt_img = 255 * sample.gt_img
+        wrapper = OptimWrapper(torch.optim.Adam(editor.parameters(), lr=1e-3))
+        model = editor
+        if distributed:
+            torch.distributed.init_process_group(
+                "gloo", init_method=f"file://{tmp_path}/rendezvous", rank=0, world_size=1
+            )
+            model = MMDistributedDataParallel(editor, device_ids=None)
+        try:
+            log = model.train_step(batch, wrapper)
+        finally:
+            if distributed:
+                torch.distributed.destroy_process_group()
+        assert {"loss", "loss_primal", "loss_dual"} <= log.keys()
+        results.append(editor.state_dict())
+    start = build(DRN, pyramid=True).state_dict()
+    single, wrapped = results
+    for name in single:
+        torch.testing.assert_close(wrapped[name], single[name], rtol=0, atol=1e-7)
+        if name.startswith("dual_networks"):
+            assert not torch.equal(wrapped[name], start[name])
