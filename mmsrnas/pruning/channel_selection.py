@@ -1,7 +1,8 @@
 """Which channels remain: greedy selection by dual regression, or by simpler criteria."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,8 @@ class ChannelSelector:
     def _select(self, index: int, width: int) -> Tensor:
         site = self.sites[index]
         conv = self.net.get_submodule(site.consumer)
+        if width == site.width:
+            return torch.arange(width)
         if self.criterion == "random":
             generator = torch.Generator().manual_seed(self.seed * 10_007 + index)
             kept = torch.randperm(site.width, generator=generator)[:width]
@@ -168,7 +171,9 @@ class ChannelSelector:
         return mask
 
     def _job(self) -> dict[str, Any]:
+        weights = self.original.state_dict().values()
         return {
+            "weights": _checksum(weights),
             "genotype": self.genotype.to_dict(),
             "criterion": self.criterion,
             "lr": self.lr,
@@ -188,7 +193,7 @@ class ChannelSelector:
         for key, value in self._job().items():
             if state["job"][key] != value:
                 raise ValueError(
-                    f"'{path}' belongs to another job: its {key} differs. Continue with the same "
+                    f"'{path}' belongs to another job ('{key}' differs). Continue with the same "
                     "options, delete the file, or choose another --work-dir."
                 )
         self.net.load_state_dict(state["net"])
@@ -233,6 +238,13 @@ class _SiteFit:
                 with self.upstream.batch(index):
                     loss = self.selector.objective(batch)
         return F.mse_loss(seen["output"], self.targets[index]) + loss
+
+
+def _checksum(tensors: Iterable[Tensor]) -> int:
+    value = 0
+    for tensor in tensors:
+        value = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), value)
+    return value
 
 
 @torch.no_grad()

@@ -109,3 +109,13 @@ def test_wrong_arguments_are_refused():
         ChannelSelector(net, genotype, criterion="l2")
     with pytest.raises(GenotypeError, match="site 0 has 4 channels, in this DRNNet it has 8"):
         ChannelSelector(net, DRCGenotype("DRNNet", (4, 8, 8), (1, 1, 1)), criterion="l1")
+
+
+def test_site_that_keeps_everything_is_left_alone():
+    net, selector = tiny_job()
+    selector.genotype = DRCGenotype("DRNNet", (8, 16, 16), (8, 15, 16))
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    kept = selector.run()
+    assert [len(channels) for channels in kept] == [8, 15, 16]
+    changed = {name for name, tensor in net.state_dict().items() if (tensor != before[name]).any()}
+    assert changed == {f"up_blocks.0.blocks.0.conv2.{leaf}" for leaf in ("weight", "bias")}

@@ -115,8 +115,13 @@ def test_interrupted_run_continues_to_the_same_result(job, tmp_path, run_tool, m
     assert calls == [first, second, second, third]
     whole, parts = pruned(tmp_path / "whole")[1], pruned(tmp_path / "parts")[1]
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    with pytest.raises(ValueError, match="belongs to another job: its seed differs"):
+    with pytest.raises(ValueError, match=r"another job \('seed' differs\)"):
         run_tool("prune.py", *arguments, tmp_path / "parts", "--seed", 1)
+    full = torch.load(job[1], weights_only=True)
+    full["state_dict"]["generator.conv_first.bias"] += 1
+    torch.save(full, job[1])
+    with pytest.raises(ValueError, match=r"another job \('weights' differs\)"):
+        run_tool("prune.py", *arguments, tmp_path / "parts")
 
 
 @pytest.mark.parametrize("criterion", ["dual_regression", "l1"])
