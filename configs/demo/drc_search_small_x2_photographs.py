@@ -20,7 +20,6 @@ custom_hooks = [
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05, budget=budget),
     ),
     dict(type="mmsrnas.GenotypeHook"),
-    dict(type="mmsrnas.ExactResumeHook"),
 ]
 optim_wrapper = dict(constructor="mmsrnas.SearchOptimWrapperConstructor", optimizer=dict(lr=2e-4))
 param_scheduler = dict(T_max=150)

@@ -23,5 +23,4 @@ custom_hooks = [
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05, budget=budget),
     ),
     dict(type="mmsrnas.GenotypeHook"),
-    dict(type="mmsrnas.ExactResumeHook"),
 ]
