@@ -7,6 +7,7 @@ from typing import Any
 
 from .base import Genotype, GenotypeError
 from .dlsr import DLSR_OPS, DLSRGenotype
+from .drc import DRCGenotype
 from .hinas import HINAS_ACTIVATIONS, HINAS_OPS, HiNASGenotype
 from .hnas import HNAS_NORMAL_OPS, HNAS_PAPER_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
 
@@ -18,6 +19,7 @@ __all__ = [
     "HNAS_PAPER_NORMAL_OPS",
     "HNAS_UPSAMPLING_OPS",
     "DLSRGenotype",
+    "DRCGenotype",
     "Genotype",
     "GenotypeError",
     "HNASGenotype",
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 _TYPES: dict[str, type[Genotype]] = {
-    cls.method: cls for cls in (DLSRGenotype, HNASGenotype, HiNASGenotype)
+    cls.method: cls for cls in (DLSRGenotype, HNASGenotype, HiNASGenotype, DRCGenotype)
 }
 _PUBLISHED = Path(__file__).parent / "published"
 

@@ -13,6 +13,7 @@ from matplotlib.patches import BoxStyle, FancyArrowPatch, FancyBboxPatch
 
 from .base import Genotype
 from .dlsr import DLSRGenotype
+from .drc import DRCGenotype
 from .hinas import HiNASGenotype
 from .hnas import HNASGenotype
 
@@ -278,9 +279,23 @@ def _hinas_path(genotype: HiNASGenotype) -> Diagram:
     return path
 
 
+def _drc(genotype: DRCGenotype) -> list[Diagram]:
+    remaining = sum(genotype.widths) / sum(genotype.full_widths)
+    sites = Diagram(
+        f"{genotype.architecture}: channels that remain at each site, {remaining:.0%} of all"
+    )
+    pairs = zip(genotype.widths, genotype.full_widths, strict=True)
+    for site, (width, full) in enumerate(pairs):
+        row, column = divmod(site, 16)
+        kind = "searched" if width < full else "fixed"
+        sites.box(f"{site}", 1.4 * column, -row, f"{width}/{full}", kind)
+    return [sites]
+
+
 LAYOUTS: dict[str, Callable[[Genotype], list[Diagram]]] = {
     "dlsr": _dlsr,
     "hnas": _hnas,
     "hinas": _hinas,
+    "drc": _drc,
 }
 """From the method of a genotype to the panels of its drawing."""
