@@ -31,7 +31,7 @@ demo-denoise: venv  ## the same for a denoiser
 	$(BIN)/python tools/demo_denoise.py
 
 test: lint  ## formatting, lint and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: venv  ## formatting and lint only
 	$(BIN)/ruff format --check .
