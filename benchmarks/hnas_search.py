@@ -6,7 +6,8 @@ Compares, in one run on one thread and on the same random architectures of the p
 * the literal step of the released code: one sampled architecture, features in NCHW, the upsampling
   cell evaluated twice; the policy step samples inside the forward pass, so that autograd records
   the supernet as well, and runs the supernet once more on 1x3x48x48 to count multiply-accumulates;
-* ours.
+* ours, with as many samples per policy step as there are architectures; and the same on a quarter
+  of the patches, as the configs have it.
 
 Both compute the same images, which is checked first.  Prints a table with ratios, and where the
 time of our policy step goes.
@@ -101,15 +102,15 @@ class Steps:
         loss = reinforce_loss(sample, rewards, 1.0, (1, 1, 10))
         self.optimizers[net][1].update_params(loss)
 
-    def policy(self, genotypes: Sequence[HNASGenotype]) -> None:
-        """One step on the policy that scores all architectures."""
+    def policy(self, genotypes: Sequence[HNASGenotype], images: int) -> None:
+        """One step on the policy that scores all architectures on the first images."""
         net = self.net
         tokens = [net.space.encode(genotype) for genotype in genotypes]
         sample = net.controller.evaluate(torch.tensor(tokens))
-        target = self.hr * 255
+        lr, target = self.lr[:images], self.hr[:images] * 255
         with torch.no_grad(), batch_statistics(net):
-            scores = [self.reward.psnr(net(self.lr, g) * 255, target) for g in genotypes]
-        self.reward.bicubic_psnr(self.lr * 255, target)  # for the log
+            scores = [self.reward.psnr(net(lr, g) * 255, target) for g in genotypes]
+        self.reward.bicubic_psnr(lr * 255, target)  # for the log
         psnr = torch.stack(scores)
         rewards = self.reward(psnr, mean_of_others(psnr), torch.tensor(1.0), genotypes)
         self.gradient.update(sample, rewards, self.optimizers[net][1], 0.5)
@@ -136,7 +137,7 @@ def breakdown(steps: Steps, genotypes: Sequence[HNASGenotype]) -> dict[str, floa
     }
     with profile(activities=[ProfilerActivity.CPU]) as record:
         start = time.process_time()
-        steps.policy(genotypes)
+        steps.policy(genotypes, len(steps.lr))
         total = time.process_time() - start
     shares: dict[str, float] = defaultdict(float)
     for event in record.key_averages():
@@ -172,15 +173,17 @@ def main() -> None:
 
     count = len(genotypes)
     literal = each(steps.literal_policy) / count
-    ours = seconds(lambda: steps.policy(genotypes), args.repeats) / count
+    images = {n: f"policy, {n} patches per score" for n in (args.batch, args.batch // 4)}
+    ours = {
+        n: seconds(lambda n=n: steps.policy(genotypes, n), args.repeats) / count for n in images
+    }
     train_literal = each(lambda g: steps.train(steps.literal, g)) / count
     train_ours = each(lambda g: steps.train(steps.net, g)) / count
-    print("CPU seconds per architecture    literal    ours   ratio")
-    print(f"policy step, {count} samples in ours {literal:8.3f} {ours:7.3f} {literal / ours:6.2f}x")
-    print(
-        f"training step of the supernet   {train_literal:8.3f} {train_ours:7.3f} "
-        f"{train_literal / train_ours:6.2f}x"
-    )
+    print(f"{'CPU seconds per architecture':30} literal    ours   ratio")
+    rows = [(name, literal, ours[n]) for n, name in images.items()]
+    rows.append(("training of the supernet", train_literal, train_ours))
+    for name, before, after in rows:
+        print(f"{name:30} {before:7.3f} {after:7.3f} {before / after:6.2f}x")
     print("time of our policy step:")
     for kind, share in sorted(breakdown(steps, genotypes).items(), key=lambda item: -item[1]):
         print(f"  {kind:24} {share:6.1%}")

@@ -25,9 +25,9 @@ val_dataloader.dataset.data_prefix = dict(img="LR_bicubic/X{scale}_sub", gt="HR_
 val_dataloader.dataset.filename_tmpl = dict(img="{}", gt="{}")
 val_dataloader.dataset.index_range = (0, 24)
 
-turns = 12
-total = 100 + turns * (20 + 25)
-optim_wrapper = dict(weights=dict(optimizer=dict(lr=2e-3)), policy=dict(optimizer=dict(lr=2e-3)))
+turns = 10
+total = 200 + turns * (20 + 20)
+optim_wrapper = dict(weights=dict(optimizer=dict(lr=1e-2)), policy=dict(optimizer=dict(lr=2e-3)))
 param_scheduler = dict(
     weights=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=1e-5)],
     policy=[dict(type="ConstantLR", by_epoch=False, factor=1.0)],
@@ -36,9 +36,9 @@ train_cfg = dict(
     max_iters=total,
     val_interval=total,
     policy_dataloader=policy_dataloader,
-    warmup_iters=100,
+    warmup_iters=200,
     weight_iters=20,
-    policy_iters=25,
+    policy_iters=20,
     num_references=8,
 )
 default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=total))

@@ -1,6 +1,7 @@
 import pytest
 
 from mmsrnas.genotypes import GenotypeError, HNASGenotype, load_genotype, published_genotypes
+from mmsrnas.genotypes.drawing import LAYOUTS
 
 GOOD = {
     "normal": [["rcab", 0], ["skip_connect", 1]],
@@ -43,3 +44,19 @@ def test_round_trip_and_equality(tmp_path):
 def test_wrong_fields_are_named(change, message):
     with pytest.raises(GenotypeError, match=message):
         load_genotype(GOOD | change, "hnas")
+
+
+def test_drawing_has_the_edges_of_both_cells_and_the_position():
+    genotype = load_genotype("HNAS_A")
+    normal, upsampling, network = LAYOUTS["hnas"](genotype)
+    for diagram, edges in ((normal, genotype.normal), (upsampling, genotype.upsampling)):
+        for index, (op, source) in enumerate(edges):
+            assert diagram.boxes[f"edge {index}"][2] == f"{source}: {op}"
+            arrows = {(start, end) for start, end, *_ in diagram.arrows}
+            assert (f"node {source}", f"edge {index}") in arrows
+            assert (f"edge {index}", f"node {index // 2 + 2}") in arrows
+    assert network.boxes["cell 9"][2] == "cell 9\nupsamples"
+    skips = {(start, end) for start, end, kind, _ in network.arrows if kind == "data"}
+    assert ("cell 7", "cell 9") in skips
+    assert ("cell 8", "cell 10") not in skips  # both inputs are the upsampled features
+    assert ("cell 9", "cell 11") in skips
