@@ -1,10 +1,14 @@
 """Fixtures of all tests."""
 
+import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+# Threads gain nothing on tiny tensors, and wait for each other where tests start processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import mmsrnas  # noqa: F401  (repairs the stack before mmagic is imported)
 

@@ -133,7 +133,8 @@ def run(tool: str, *args: object, options: list[str] | None = None) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        # Threads gain little on small images, and lose a lot beside other programs.
+        env={"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | os.environ,
     )
     last = deque(maxlen=30)
     with process, open(WORK / "log.txt", "a") as log:
