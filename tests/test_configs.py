@@ -22,6 +22,7 @@ KINDS = {
     "constructor": registry.OPTIM_WRAPPER_CONSTRUCTORS,
     "custom_hooks": registry.HOOKS,
     "dataset": registry.DATASETS,
+    "datasets": registry.DATASETS,
     "log_processor": registry.LOG_PROCESSORS,
     "metrics": registry.METRICS,
     "model": registry.MODELS,
@@ -52,6 +53,8 @@ def named_types(value: object, kind: Registry | None = None) -> Iterator[tuple[s
         if "type" in value:
             yield value["type"], kind
         for key, item in value.items():
+            if key == "clip_grad":  # its type is no registered name
+                continue
             if key in ("constructor", "runner_type"):
                 yield item, KINDS[key]
             elif key == "default_hooks":  # its keys are names of hooks

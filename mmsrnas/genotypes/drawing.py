@@ -13,6 +13,8 @@ from matplotlib.patches import BoxStyle, FancyArrowPatch, FancyBboxPatch
 
 from .base import Genotype
 from .dlsr import DLSRGenotype
+from .drc import DRCGenotype
+from .hinas import HiNASGenotype
 from .hnas import HNASGenotype
 
 __all__ = ["Diagram", "draw_genotype"]
@@ -240,5 +242,60 @@ def _hnas_network(genotype: HNASGenotype) -> Diagram:
     return network
 
 
-LAYOUTS: dict[str, Callable[[Genotype], list[Diagram]]] = {"dlsr": _dlsr, "hnas": _hnas}
+def _hinas(genotype: HiNASGenotype) -> list[Diagram]:
+    cells = [_hinas_cell(genotype, index) for index in range(len(genotype.cells))]
+    return [*cells, _hinas_path(genotype)]
+
+
+def _hinas_cell(genotype: HiNASGenotype, index: int) -> Diagram:
+    width = genotype.widths[genotype.path[index]]
+    cell = Diagram(f"HiNAS cell {index}, {width} channels; its nodes are concatenated")
+    cell.box("s0", 0, -0.7, "cell before", "data")
+    cell.box("s1", 0, 0.7, "previous cell", "data")
+    for edge, (op, source) in enumerate(genotype.cells[index]):
+        node = edge // 2
+        lower = min(other for _, other in genotype.cells[index][2 * node : 2 * node + 2])
+        x, y = 5.0 * (node + 1), -0.7 if source == lower else 0.7
+        cell.box(f"s{node + 2}", x, 0, f"node {node}")
+        cell.box(f"op{edge}", x - 2.2, y, op, "searched")
+        # Arrows from far away pass above or below what lies in between.
+        near = source == node + 1 or node == 0
+        cell.arrow(f"s{source}", f"op{edge}", "searched", 0.0 if near else 0.25 * np.sign(y))
+        cell.arrow(f"op{edge}", f"s{node + 2}")
+    return cell
+
+
+def _hinas_path(genotype: HiNASGenotype) -> Diagram:
+    path = Diagram("Widths: the path of the cells through the levels")
+    path.box("stem", 0, 0, "stem", "fixed")
+    for cell, level in enumerate(genotype.path):
+        for other, width in enumerate(genotype.widths):
+            kind = "searched" if other == level else "data"
+            path.box(f"{cell} {other}", 2.4 * (cell + 1), -other, f"{width} channels", kind)
+        start = f"{cell - 1} {genotype.path[cell - 1]}" if cell else "stem"
+        path.arrow(start, f"{cell} {level}", "searched")
+    path.box("decoder", 2.4 * (len(genotype.path) + 1), 0, "decoder", "fixed")
+    path.arrow(f"{len(genotype.path) - 1} {genotype.path[-1]}", "decoder", "searched")
+    return path
+
+
+def _drc(genotype: DRCGenotype) -> list[Diagram]:
+    remaining = sum(genotype.widths) / sum(genotype.full_widths)
+    sites = Diagram(
+        f"{genotype.architecture}: channels that remain at each site, {remaining:.0%} of all"
+    )
+    pairs = zip(genotype.widths, genotype.full_widths, strict=True)
+    for site, (width, full) in enumerate(pairs):
+        row, column = divmod(site, 16)
+        kind = "searched" if width < full else "fixed"
+        sites.box(f"{site}", 1.4 * column, -row, f"{width}/{full}", kind)
+    return [sites]
+
+
+LAYOUTS: dict[str, Callable[[Genotype], list[Diagram]]] = {
+    "dlsr": _dlsr,
+    "hnas": _hnas,
+    "hinas": _hinas,
+    "drc": _drc,
+}
 """From the method of a genotype to the panels of its drawing."""
