@@ -6,7 +6,7 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-denoise test lint format clean
+.PHONY: help venv demo demo-denoise demo-hnas test lint format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -30,8 +30,11 @@ demo: venv  ## search, derive, train and test a network on real photographs
 demo-denoise: venv  ## the same for a denoiser
 	$(BIN)/python tools/demo_denoise.py
 
+demo-hnas: venv  ## search by reinforcement learning, beside random search
+	$(BIN)/python tools/demo_hnas.py
+
 test: lint  ## formatting, lint and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: venv  ## formatting and lint only
 	$(BIN)/ruff format --check .

@@ -57,7 +57,7 @@ DATASETS = _child(mmagic.DATASETS, "mmsrnas.datasets")
 DATA_SAMPLERS = _child(mmagic.DATA_SAMPLERS)
 TRANSFORMS = _child(mmagic.TRANSFORMS, "mmsrnas.datasets")
 
-MODELS = _child(mmagic.MODELS, "mmsrnas.models")
+MODELS = _child(mmagic.MODELS, "mmsrnas.models", "mmsrnas.models.editors", "mmsrnas.pruning")
 MODEL_WRAPPERS = _child(mmagic.MODEL_WRAPPERS)
 WEIGHT_INITIALIZERS = _child(mmagic.WEIGHT_INITIALIZERS)
 TASK_UTILS = _child(mmagic.TASK_UTILS)

@@ -22,6 +22,7 @@ KINDS = {
     "constructor": registry.OPTIM_WRAPPER_CONSTRUCTORS,
     "custom_hooks": registry.HOOKS,
     "dataset": registry.DATASETS,
+    "datasets": registry.DATASETS,
     "log_processor": registry.LOG_PROCESSORS,
     "metrics": registry.METRICS,
     "model": registry.MODELS,

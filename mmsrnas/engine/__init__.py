@@ -8,6 +8,7 @@ from .hooks import (
     SearchEarlyStopHook,
 )
 from .optim import AutocastOptimWrapper, CosinePolyLR, SearchOptimWrapperConstructor
+from .runner import RLSearchLoop, RLSearchRunner
 from .supernet import find_supernet
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "DiscreteValHook",
     "ExactResumeHook",
     "GenotypeHook",
+    "RLSearchLoop",
+    "RLSearchRunner",
     "SearchEarlyStopHook",
     "SearchOptimWrapperConstructor",
     "find_supernet",

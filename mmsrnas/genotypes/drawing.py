@@ -13,7 +13,9 @@ from matplotlib.patches import BoxStyle, FancyArrowPatch, FancyBboxPatch
 
 from .base import Genotype
 from .dlsr import DLSRGenotype
+from .drc import DRCGenotype
 from .hinas import HiNASGenotype
+from .hnas import HNASGenotype
 
 __all__ = ["Diagram", "draw_genotype"]
 
@@ -198,6 +200,48 @@ def _dlsr_network(genotype: DLSRGenotype) -> Diagram:
     return network
 
 
+def _hnas(genotype: HNASGenotype) -> list[Diagram]:
+    return [
+        _hnas_cell("Normal cell", genotype.normal),
+        _hnas_cell("Upsampling cell", genotype.upsampling),
+        _hnas_network(genotype),
+    ]
+
+
+def _hnas_cell(title: str, edges: tuple[tuple[str, int], ...]) -> Diagram:
+    """Node ``t`` and its two operations stand in a column; odd columns are lower."""
+    cell = Diagram(f"{title}; all nodes from 2 on are concatenated")
+    cell.box("node 0", 0, 1.0, "0: last but one", "data")
+    cell.box("node 1", 0, -1.0, "1: last cell", "data")
+    for index, (op, source) in enumerate(edges):
+        node, second = index // 2 + 2, index % 2
+        x = 4.6 * (node - 1)
+        name = f"edge {index}"
+        cell.box(name, x - 1.6, -0.9 if second else 0.9, f"{source}: {op}", "searched")
+        if not second:
+            cell.box(f"node {node}", x, 0, f"{node}")
+        cell.arrow(f"node {source}", name, bend=-0.3 if second else 0.3)
+        cell.arrow(name, f"node {node}", "searched")
+    return cell
+
+
+def _hnas_network(genotype: HNASGenotype) -> Diagram:
+    network = Diagram("Network: every cell reads the last two")
+    names = ["stem", *(f"cell {i}" for i in range(genotype.num_layers)), "conv_3x3"]
+    for i, name in enumerate(names):
+        upsamples = name == f"cell {genotype.upsampling_position}"
+        searched = name.startswith("cell")
+        text = f"{name}\nupsamples" if upsamples else name
+        network.box(name, 1.9 * i, 0, text, "searched" if searched else "fixed")
+        if i:
+            network.arrow(names[i - 1], name)
+    position = genotype.upsampling_position + 1
+    for i in range(2, len(names) - 1):
+        if i != position + 1:  # right after the upsampling both inputs are its output
+            network.arrow(names[i - 2], names[i], "data", bend=0.35)
+    return network
+
+
 def _hinas(genotype: HiNASGenotype) -> list[Diagram]:
     cells = [_hinas_cell(genotype, index) for index in range(len(genotype.cells))]
     return [*cells, _hinas_path(genotype)]
@@ -235,8 +279,23 @@ def _hinas_path(genotype: HiNASGenotype) -> Diagram:
     return path
 
 
+def _drc(genotype: DRCGenotype) -> list[Diagram]:
+    remaining = sum(genotype.widths) / sum(genotype.full_widths)
+    sites = Diagram(
+        f"{genotype.architecture}: channels that remain at each site, {remaining:.0%} of all"
+    )
+    pairs = zip(genotype.widths, genotype.full_widths, strict=True)
+    for site, (width, full) in enumerate(pairs):
+        row, column = divmod(site, 16)
+        kind = "searched" if width < full else "fixed"
+        sites.box(f"{site}", 1.4 * column, -row, f"{width}/{full}", kind)
+    return [sites]
+
+
 LAYOUTS: dict[str, Callable[[Genotype], list[Diagram]]] = {
     "dlsr": _dlsr,
+    "hnas": _hnas,
     "hinas": _hinas,
+    "drc": _drc,
 }
 """From the method of a genotype to the panels of its drawing."""

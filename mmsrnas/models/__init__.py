@@ -1,14 +1,30 @@
 """Supernets, networks and losses; none of them needs ``mmagic.models``."""
 
 from .dlsr import DLSRNet, DLSRSupernet
+from .drn import DRNNet, DualNet
 from .hinas import HiNASNet, HiNASSupernet
-from .losses import ComplexityLoss, HFENLoss, SSIMLoss, SumLoss
+from .hnas import HNASController, HNASNet, HNASSupernet
+from .losses import (
+    ComplexityLoss,
+    DistillationLoss,
+    DualRegressionLoss,
+    HFENLoss,
+    SSIMLoss,
+    SumLoss,
+)
 
 __all__ = [
     "ComplexityLoss",
     "DLSRNet",
     "DLSRSupernet",
+    "DRNNet",
+    "DistillationLoss",
+    "DualNet",
+    "DualRegressionLoss",
     "HFENLoss",
+    "HNASController",
+    "HNASNet",
+    "HNASSupernet",
     "HiNASNet",
     "HiNASSupernet",
     "SSIMLoss",

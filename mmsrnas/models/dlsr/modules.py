@@ -111,6 +111,7 @@ class DLSRBase(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.upscale_factor = upscale_factor
         self.img_range = img_range
         self.conv_first = nn.Conv2d(in_channels, mid_channels, 3, padding=1)
         self.cells = nn.ModuleList(cells)

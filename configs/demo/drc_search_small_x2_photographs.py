@@ -1,0 +1,27 @@
+# Searches half of the Multi-Adds of the small DRN.
+_base_ = ["drc_train_small_x2_photographs.py"]
+
+budget = 0.5
+model = dict(
+    generator=dict(
+        _delete_=True,
+        type="mmsrnas.ChannelNumberSearch",
+        generator=_base_.model.generator,
+        budget=budget,
+    ),
+    pretrained="work_dirs/drc_train_small_x2_photographs/iter_400.pth",
+)
+custom_hooks = [
+    dict(
+        type="mmsrnas.ArchOptimizerHook",
+        optimizer=dict(type="Adam", lr=2e-2),
+        dataloader=dict(_base_.arch_dataloader, batch_size=8),
+        mode="bilevel",
+        complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05, budget=budget),
+    ),
+    dict(type="mmsrnas.GenotypeHook"),
+]
+optim_wrapper = dict(constructor="mmsrnas.SearchOptimWrapperConstructor", optimizer=dict(lr=2e-4))
+param_scheduler = dict(T_max=150)
+train_cfg = dict(max_iters=150)
+default_hooks = dict(checkpoint=dict(interval=150))

@@ -1,0 +1,7 @@
+# Fine-tunes what tools/prune.py left of DRN-S at half of the Multi-Adds.  A searched width:
+# --cfg-options model.generator.genotype=work_dirs/.../genotype.json model.pretrained=...
+_base_ = "../drn/drn_s_x4_df2k.py"
+
+model = dict(
+    generator=dict(genotype="DRNS_X4_P50"), pretrained="work_dirs/drn_s_x4_df2k_prune/pruned.pth"
+)

@@ -1,0 +1,29 @@
+# Adapts a trained DRN-S to LR images of another origin, which have no HR images: three of ten
+# samples are such images, and count in the closed loop only.
+_base_ = "drn_s_x4_df2k.py"
+
+model = dict(pretrained="checkpoints/drn_s_x4.pth")
+
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type="mmsrnas.MixedImageDataset",
+        scale=4,
+        unpaired_share=0.3,
+        datasets=[
+            _base_.train_dataloader.dataset,
+            dict(
+                type="BasicImageDataset",
+                data_root="data/unpaired",
+                data_prefix=dict(img="LR"),
+                pipeline=[
+                    _base_.train_dataloader.dataset.pipeline[0],
+                    dict(type="Crop", keys=["img"], crop_size=(96, 96), random_crop=True),
+                    dict(type="PackInputs"),
+                ],
+            ),
+        ],
+    )
+)
+train_cfg = dict(max_iters=100 * 1000)
+param_scheduler = dict(T_max=100 * 1000)

@@ -1,0 +1,12 @@
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/drn.py",
+    "../_base_/datasets/df2k_x4.py",
+    "../_base_/datasets/sr_test_x4.py",
+    "../_base_/schedules/drn_train.py",
+]
+
+train_dataloader = _base_.train_dataloader
+train_dataloader.dataset.pipeline[3].gt_patch_size = 384
+val_evaluator = _base_.val_evaluator
+val_evaluator.metrics += [dict(type="mmsrnas.LRConsistency", convert_to="Y", prefix="DIV2K")]

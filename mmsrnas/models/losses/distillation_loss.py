@@ -1,0 +1,115 @@
+"""Learning from a larger network."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmsrnas.models.pretrained import load_pretrained
+from mmsrnas.registry import MODELS
+
+__all__ = ["DistillationLoss"]
+
+
+@MODELS.register_module()
+class DistillationLoss(nn.Module):
+    """Distance of a generator from a frozen teacher on the same LR images (arXiv 2207.07929).
+
+    With ``layer`` it compares what that layer reads in both networks, averaged over the channels,
+    by the mean squared error; the last convolution of DRN is the layer of the released code. The
+    result is divided by the generator's ``img_range``, so that a weight beside L1 means the same
+    for every range. Without ``layer`` it is the L1 distance of the SR images.
+
+    Args:
+        teacher: Config of the teacher.
+        checkpoint: Its weights, those of the ``generator`` of an editor; loaded strictly.
+        loss_weight: Weight of the loss.
+        layer: Name of a module that both networks have, e.g. ``'tails.2'``.
+    """
+
+    def __init__(
+        self,
+        teacher: dict,
+        checkpoint: str | None = None,
+        loss_weight: float = 1.0,
+        layer: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.checkpoint = checkpoint
+        self.loss_weight = loss_weight
+        self.layer = layer
+        self.teacher = MODELS.build(teacher).requires_grad_(False).eval()
+        self._seen: dict[str, Tensor] = {}
+
+    def train(self, mode: bool = True) -> "DistillationLoss":
+        """Leaves the teacher in evaluation mode."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def load_teacher(self) -> None:
+        """Loads the weights of the teacher.
+
+        Raises:
+            FileNotFoundError: There is no such checkpoint.
+            ValueError: It is of another network.
+        """
+        key = "distillation.checkpoint"
+        if self.checkpoint and not load_pretrained(
+            self.teacher, self.checkpoint, "generator.", key
+        ):
+            raise ValueError(f"{key}: '{self.checkpoint}' has no 'generator.' weights.")
+
+    def watch(self, student: nn.Module) -> None:
+        """Notes what the layer reads whenever the student runs; once, before training.
+
+        Args:
+            student: The generator that is trained.
+
+        Raises:
+            ValueError: One of the networks has no such layer, or the teacher another scale.
+        """
+        self._divisor = getattr(student, "img_range", 1.0)
+        ours, its = (getattr(net, "upscale_factor", None) for net in (student, self.teacher))
+        if ours and its and ours != its:
+            raise ValueError(
+                f"distillation.teacher: super-resolves x{its}, the generator x{ours}. "
+                "Take a teacher of the same scale."
+            )
+        if self.layer is None:
+            return
+        for name, net in (("student", student), ("teacher", self.teacher)):
+            try:
+                module = net.get_submodule(self.layer)
+            except AttributeError:
+                raise ValueError(
+                    f"distillation.layer: the {name} {type(net).__name__} has no module "
+                    f"{self.layer!r}."
+                ) from None
+            module.register_forward_pre_hook(_Note(self._seen, name))
+
+    def forward(self, lr: Tensor, sr: Tensor) -> Tensor:
+        """Compares the teacher with what the student has just done.
+
+        Args:
+            lr: LR images ``(N, C, H, W)``.
+            sr: The student's SR images.
+
+        Returns:
+            Scalar loss.
+        """
+        with torch.no_grad():
+            target = self.teacher(lr)
+        if self.layer is None:
+            return self.loss_weight * F.l1_loss(sr, target)
+        student, teacher = (self._seen.pop(name).mean(dim=1) for name in ("student", "teacher"))
+        return self.loss_weight / self._divisor * F.mse_loss(student, teacher)
+
+
+class _Note:
+    """A hook that keeps the input of a module."""
+
+    def __init__(self, seen: dict[str, Tensor], name: str) -> None:
+        self.seen, self.name = seen, name
+
+    def __call__(self, module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        self.seen[self.name] = args[0]

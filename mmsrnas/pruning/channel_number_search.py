@@ -1,0 +1,203 @@
+"""The supernet of DRC: a network whose inner widths are soft."""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mmsrnas.genotypes import DRCGenotype
+from mmsrnas.registry import MODELS
+
+from .sites import find_sites
+from .width_cost import WidthCost, fit_widths
+
+__all__ = ["ChannelNumberSearch", "official_candidates"]
+
+RULES = ("budget", "official")
+
+
+@MODELS.register_module()
+class ChannelNumberSearch(BaseModule):
+    """Learns how many inner channels each site of a network keeps (arXiv 2207.07929, section 4).
+
+    Site ``l`` has candidate widths ``n_k`` with probabilities ``softmax(alpha_l)``. Its channels
+    are ranked by the L1 norm of what the second convolution does with them, and a channel of rank
+    ``r`` counts with ``P(n > r)``, its probability to be kept: one forward pass evaluates the
+    mixture of all candidates.
+
+    * ``budget``: candidates are the multiples of ``divisor`` up to the full width, and the
+      genotype rounds the expected widths so that its cost comes closest to ``budget`` from below.
+      The search needs a :class:`~mmsrnas.models.losses.ComplexityLoss` with the same budget.
+    * ``official``: six fractions of at most ``budget`` times the full width, equal ones merged, and
+      the genotype takes the most probable. Nothing else limits the cost, as in the released code.
+
+    Args:
+        generator: Config of the network; one with a table of sites (``DRNNet``, ``EDSRNet``...).
+        budget: Cost of the result as a share of the full network's.
+        cost: ``'multi_adds'`` for a 1280x720 HR image, or ``'params'``.
+        candidates: ``'budget'`` or ``'official'``.
+        divisor: Step of the candidates of ``'budget'``.
+        init_cfg: Initialisation config of mmengine.
+
+    Raises:
+        ValueError: Unknown ``candidates`` or ``cost``, a budget out of reach, or a network without
+            sites.
+    """
+
+    def __init__(
+        self,
+        generator: dict,
+        budget: float = 0.5,
+        cost: str = "multi_adds",
+        candidates: str = "budget",
+        divisor: int = 4,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if candidates not in RULES:
+            raise ValueError(f"candidates: expected one of {RULES}, got {candidates!r}.")
+        if not 0 < budget <= 1:
+            raise ValueError(f"budget: expected a share of the full cost in (0, 1], got {budget}.")
+        self.generator = MODELS.build(generator)
+        self.rule = candidates
+        self.budget = budget
+        self.sites = find_sites(self.generator)
+        self.cost = WidthCost(self.generator, self.sites, cost)
+        # Sites of the same full width share the candidates, and one parameter.
+        self.groups: dict[str, list[int]] = {}
+        for index, site in enumerate(self.sites):
+            self.groups.setdefault(str(site.width), []).append(index)
+        self.candidates: dict[str, list[int]] = {}
+        self.alpha = nn.ParameterDict()
+        for key, members in self.groups.items():
+            options = self._candidates(int(key), divisor)
+            self.candidates[key] = sorted(options)
+            # Merged candidates keep the probability that they had together.
+            prior = torch.tensor([math.log(options[n]) for n in self.candidates[key]])
+            noise = 1e-3 * torch.randn(len(members), len(options))
+            self.alpha[key] = nn.Parameter(prior + noise)
+            counts = torch.tensor(self.candidates[key])
+            keeps = torch.arange(int(key))[:, None] < counts
+            self.register_buffer(f"keeps_{key}", keeps.float(), persistent=False)
+            self.register_buffer(f"counts_{key}", counts.float(), persistent=False)
+        self._check_budget()
+
+    def _candidates(self, width: int, divisor: int) -> Counter[int]:
+        if self.rule == "official":
+            return Counter(official_candidates(width, self.budget))
+        return Counter({*range(divisor, width, divisor), width})
+
+    def _check_budget(self) -> None:
+        smallest = torch.tensor([float(self._options(i)[0]) for i in range(len(self.sites))])
+        least = self.cost(smallest).item() / self.cost.full()
+        if self.rule == "budget" and self.budget < least:
+            raise ValueError(
+                f"budget={self.budget}: the smallest candidates cost {least:.3f} of the full "
+                f"{type(self.generator).__name__}; ask for at least that, or lower 'divisor'."
+            )
+
+    def _options(self, site: int) -> list[int]:
+        return self.candidates[str(self.sites[site].width)]
+
+    @property
+    def upscale_factor(self) -> int | None:
+        """Ratio of HR to LR size, where the network says it."""
+        return getattr(self.generator, "upscale_factor", None)
+
+    @property
+    def img_range(self) -> float:
+        """The value that the network sees for 1.0 of the input."""
+        return getattr(self.generator, "img_range", 1.0)
+
+    def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yields the alphas ``(sites, candidates)``, one for each full width."""
+        yield from ((f"alpha.{key}", alpha) for key, alpha in self.alpha.items())
+
+    def channel_weights(self) -> list[Tensor]:
+        """Weight in [0, 1] of each inner channel ``(width,)`` of every site."""
+        weights: list[Tensor] = [None] * len(self.sites)
+        for key, members in self.groups.items():
+            by_rank = self.alpha[key].softmax(dim=1) @ self.get_buffer(f"keeps_{key}").T
+            by_channel = by_rank.gather(1, self._ranks(members))
+            for member, row in zip(members, by_channel, strict=True):
+                weights[member] = row
+        return weights
+
+    @torch.no_grad()
+    def _ranks(self, members: list[int]) -> Tensor:
+        """Rank of every channel by L1 norm, 0 for the largest, ``(sites, width)``."""
+        norms = torch.stack(
+            [self._kernel(i).abs().sum(dim=(0, 2, 3), dtype=torch.double) for i in members]
+        )
+        order = norms.argsort(dim=1, descending=True, stable=True)
+        return order.argsort(dim=1)
+
+    def _kernel(self, site: int) -> Tensor:
+        return self.generator.get_submodule(self.sites[site].consumer).weight
+
+    def forward(self, x: Tensor, **kwargs: Any) -> Tensor | list[Tensor]:
+        """Runs the network with soft widths.
+
+        Args:
+            x: LR images ``(N, C, H, W)``.
+            kwargs: Further arguments of the network.
+
+        Returns:
+            What the network returns.
+        """
+        kernels = {
+            f"{site.consumer}.weight": self._kernel(i) * weight[:, None, None]
+            for i, (site, weight) in enumerate(zip(self.sites, self.channel_weights(), strict=True))
+        }
+        return functional_call(self.generator, kernels, (x,), kwargs, tie_weights=False)
+
+    def expected_widths(self) -> Tensor:
+        """Expected inner width of each site ``(L,)``."""
+        widths: list[Tensor] = [None] * len(self.sites)
+        for key, members in self.groups.items():
+            rows = self.alpha[key].softmax(dim=1) @ self.get_buffer(f"counts_{key}")
+            for member, width in zip(members, rows, strict=True):
+                widths[member] = width
+        return torch.stack(widths)
+
+    def expected_cost(self) -> Tensor:
+        """Cost at the expected widths as a share of the full network's, differentiable."""
+        return self.cost(self.expected_widths()) / self.cost.full()
+
+    @torch.no_grad()
+    def genotype(self) -> DRCGenotype:
+        """Decodes alpha, by the most probable candidates or within the budget."""
+        if self.rule == "official":
+            widths = [0] * len(self.sites)
+            for key, members in self.groups.items():
+                for member, best in zip(members, self.alpha[key].argmax(dim=1), strict=True):
+                    widths[member] = self.candidates[key][best]
+        else:
+            widths = fit_widths(
+                self.expected_widths().cpu(),
+                [self._options(i) for i in range(len(self.sites))],
+                self.cost,
+                self.budget * self.cost.full(),
+            )
+        full = tuple(site.width for site in self.sites)
+        return DRCGenotype(type(self.generator).__name__, full, tuple(widths))
+
+
+def official_candidates(width: int, budget: float) -> list[int]:
+    """The six candidate widths of the released code, with repetitions.
+
+    Args:
+        width: Full width.
+        budget: Share of the channels that the widest candidate may keep: 0.7, 0.5 or 0.3 there.
+
+    Returns:
+        Multiples of four, ascending.
+    """
+    sizes = [int(width * budget * share) for share in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
+    # A remainder of three rounds up, one and two round down.
+    return [min(max((size + 1) // 4 * 4, 4), width) for size in sizes]

@@ -1,0 +1,276 @@
+"""Which channels remain: greedy selection by dual regression, or by simpler criteria."""
+
+import copy
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmsrnas.genotypes import DRCGenotype
+
+from .sites import Site, find_sites
+from .upstream_cache import UpstreamCache
+
+__all__ = ["CRITERIA", "ChannelSelector"]
+
+CRITERIA = ("dual_regression", "l1", "random")
+
+Batch = Mapping[str, Any]
+
+
+class ChannelSelector:
+    """Selects the channels that remain at every site, one site after the other.
+
+    ``dual_regression`` (arXiv 2207.07929, algorithm 2) empties the second convolution of a site
+    and gives it back, one after the other, the channels whose weights have the largest gradient of
+
+        ``L = MSE(output of the convolution, output in the full network) + L_primal + L_dual``
+
+    at zero. Each starts from its old weights, and one pass of SGD over the data fits what is
+    selected so far. Sites that are done stay as they are. ``l1`` keeps the channels with the
+    largest kernels, ``random`` any; both leave the weights alone and need no data.
+
+    What does not depend on the convolution is computed once for each site and batch.
+
+    Args:
+        net: The full network, changed in place: dropped channels are zero in the end.
+        genotype: Its widths.
+        batches: Batches with the LR images as ``inputs``.
+        objective: ``L_primal + L_dual`` of a batch; has to run ``net``.
+        criterion: ``'dual_regression'``, ``'l1'`` or ``'random'``.
+        lr: Learning rate of SGD, with Nesterov momentum 0.9.
+        channels_per_step: Channels that are selected by one gradient; the paper's 1 is slowest.
+        seed: Seed of ``'random'``.
+        cache: Set to False to compute everything in every pass.
+
+    Raises:
+        ValueError: Unknown ``criterion``, or no batches for ``'dual_regression'``.
+        GenotypeError: The genotype does not fit the network.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        genotype: DRCGenotype,
+        batches: Sequence[Batch] = (),
+        objective: Callable[[Batch], Tensor] | None = None,
+        criterion: str = "dual_regression",
+        lr: float = 5e-5,
+        channels_per_step: int = 1,
+        seed: int = 0,
+        cache: bool = True,
+    ) -> None:
+        if criterion not in CRITERIA:
+            raise ValueError(f"criterion: expected one of {CRITERIA}, got {criterion!r}.")
+        if criterion == "dual_regression" and not (batches and objective):
+            raise ValueError("criterion 'dual_regression' needs batches and an objective.")
+        self.net = net
+        self.sites = find_sites(net)
+        genotype.check_fits(type(net).__name__, tuple(site.width for site in self.sites))
+        self.genotype = genotype
+        self.batches = batches
+        self.objective = objective
+        self.criterion = criterion
+        self.lr = lr
+        self.channels_per_step = channels_per_step
+        self.seed = seed
+        self.cache = cache
+        self.original = copy.deepcopy(net)
+        self.kept: list[Tensor] = []
+
+    def run(self, state_file: str | Path | None = None) -> list[Tensor]:
+        """Selects at all sites.
+
+        Args:
+            state_file: Where to keep what is done after each site. An existing file of the same
+                job is continued from.
+
+        Returns:
+            For each site the indices of the channels that remain, ascending.
+
+        Raises:
+            ValueError: ``state_file`` belongs to another job.
+        """
+        if state_file and Path(state_file).is_file():
+            self._restore(Path(state_file))
+        training = self.net.training
+        with _frozen(self.net), _frozen(self.original):
+            for index in range(len(self.kept), len(self.sites)):
+                site, width = self.sites[index], self.genotype.widths[index]
+                self.kept.append(self._select(index, width))
+                print_log(
+                    f"Site {index + 1} of {len(self.sites)}, {site.consumer}: "
+                    f"{width} of {site.width} channels remain.",
+                    logger="current",
+                )
+                if state_file:
+                    self._save(Path(state_file))
+        self.net.train(training)
+        return self.kept
+
+    def _select(self, index: int, width: int) -> Tensor:
+        site = self.sites[index]
+        conv = self.net.get_submodule(site.consumer)
+        if width == site.width:
+            return torch.arange(width)
+        if self.criterion == "random":
+            generator = torch.Generator().manual_seed(self.seed * 10_007 + index)
+            kept = torch.randperm(site.width, generator=generator)[:width]
+        elif self.criterion == "l1":
+            kept = conv.weight.abs().sum(dim=(0, 2, 3)).topk(width).indices.cpu()
+        else:
+            mask = self.select_greedily(site, width)
+            return mask.nonzero().flatten().cpu()
+        mask = torch.zeros(site.width, device=conv.weight.device)
+        mask[kept] = 1
+        with torch.no_grad():
+            conv.weight.mul_(mask[:, None, None])
+        return kept.sort().values
+
+    def select_greedily(
+        self, site: Site, width: int, note: Callable[..., None] | None = None
+    ) -> Tensor:
+        """Selects at one site by dual regression and fits the weights there.
+
+        Args:
+            site: The site; the network must be frozen and in evaluation mode.
+            width: Number of channels to keep.
+            note: Called with ``score`` and ``mask`` after each step.
+
+        Returns:
+            Mask ``(C,)`` of the selected channels.
+        """
+        conv = self.net.get_submodule(site.consumer)
+        pretrained = conv.weight.detach().clone()
+        mask = torch.zeros(site.width, dtype=torch.bool, device=pretrained.device)
+        trained = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
+        fit = _SiteFit(self, site)
+        with torch.no_grad():
+            conv.weight.zero_()
+        for param in trained:
+            param.requires_grad_(True)
+        while not mask.all() and mask.sum() < width:
+            score = fit.score()
+            free = min(self.channels_per_step, width - int(mask.sum()))
+            chosen = score.masked_fill(mask, -torch.inf).topk(free).indices
+            mask[chosen] = True
+            with torch.no_grad():
+                conv.weight[:, chosen] = pretrained[:, chosen]
+            fit.descend(trained, mask)
+            if note:
+                note(score=score, mask=mask.clone())
+        for param in trained:
+            param.requires_grad_(False)
+            param.grad = None
+        return mask
+
+    def _job(self) -> dict[str, Any]:
+        weights = self.original.state_dict().values()
+        return {
+            "weights": _checksum(weights),
+            "genotype": self.genotype.to_dict(),
+            "criterion": self.criterion,
+            "lr": self.lr,
+            "channels_per_step": self.channels_per_step,
+            "seed": self.seed,
+            "batches": len(self.batches),
+        }
+
+    def _save(self, path: Path) -> None:
+        state = {"job": self._job(), "kept": self.kept, "net": self.net.state_dict()}
+        partial = path.with_suffix(".part")
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def _restore(self, path: Path) -> None:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for key, value in self._job().items():
+            if state["job"][key] != value:
+                raise ValueError(
+                    f"'{path}' belongs to another job ('{key}' differs). Continue with the same "
+                    "options, delete the file, or choose another --work-dir."
+                )
+        self.net.load_state_dict(state["net"])
+        self.kept = state["kept"]
+
+
+class _SiteFit:
+    """Loss of one site over the batches, with what precedes the site in memory."""
+
+    def __init__(self, selector: ChannelSelector, site: Site) -> None:
+        self.selector = selector
+        self.conv = selector.net.get_submodule(site.consumer)
+        self.targets = [
+            _output(selector.original, site.consumer, batch["inputs"]) for batch in selector.batches
+        ]
+        self.upstream = None
+        if selector.cache:
+            self.upstream = UpstreamCache(selector.net, site.consumer)
+
+    def score(self) -> Tensor:
+        """Sum over the outputs of the norm of each input channel's gradient ``(C,)``."""
+        self.conv.weight.grad = None
+        for index in range(len(self.targets)):
+            self._loss(index).backward()
+        return self.conv.weight.grad.flatten(2).norm(dim=2).sum(dim=0)
+
+    def descend(self, params: Sequence[nn.Parameter], mask: Tensor) -> None:
+        """One pass of SGD; channels outside of the mask stay at zero."""
+        sgd = torch.optim.SGD(params, lr=self.selector.lr, momentum=0.9, nesterov=True)
+        for index in range(len(self.targets)):
+            sgd.zero_grad()
+            self._loss(index).backward()
+            self.conv.weight.grad.mul_(mask[:, None, None])
+            sgd.step()
+
+    def _loss(self, index: int) -> Tensor:
+        batch = self.selector.batches[index]
+        with _keeping_output(self.conv) as seen:
+            if self.upstream is None:
+                loss = self.selector.objective(batch)
+            else:
+                with self.upstream.batch(index):
+                    loss = self.selector.objective(batch)
+        return F.mse_loss(seen["output"], self.targets[index]) + loss
+
+
+def _checksum(tensors: Iterable[Tensor]) -> int:
+    value = 0
+    for tensor in tensors:
+        value = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), value)
+    return value
+
+
+@torch.no_grad()
+def _output(net: nn.Module, module: str, images: Tensor) -> Tensor:
+    with _keeping_output(net.get_submodule(module)) as seen:
+        net(images)
+    return seen["output"]
+
+
+@contextmanager
+def _keeping_output(module: nn.Module) -> Iterator[dict[str, Tensor]]:
+    seen: dict[str, Tensor] = {}
+    handle = module.register_forward_hook(lambda m, i, output: seen.update(output=output))
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _frozen(net: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients to the weights."""
+    trained = [param for param in net.parameters() if param.requires_grad]
+    net.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        for param in trained:
+            param.requires_grad_(True)

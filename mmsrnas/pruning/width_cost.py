@@ -1,0 +1,191 @@
+"""What a network costs as a function of its inner widths, and widths that meet a budget."""
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .sites import Site
+
+__all__ = ["COSTS", "WidthCost", "fit_widths"]
+
+COSTS = ("multi_adds", "params")
+TOLERANCE = 0.02
+HR_SIZE = (720, 1280)
+"""Height and width of the HR image for which papers count Multi-Adds."""
+
+
+class WidthCost:
+    """Cost of a network with given inner widths.
+
+    Args:
+        net: The network at its full widths.
+        sites: Its sites.
+        kind: ``'multi_adds'`` counts multiply-accumulates of the convolutions, biases not, as
+            mmengine does; ``'params'`` counts parameters.
+        lr_size: Height and width of the LR image for ``'multi_adds'``; None is 1280x720 divided by
+            the ``upscale_factor`` of the network.
+
+    Raises:
+        ValueError: Unknown ``kind``, or no ``lr_size`` for a network of unknown scale.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        sites: Sequence[Site],
+        kind: str = "multi_adds",
+        lr_size: tuple[int, int] | None = None,
+    ) -> None:
+        if kind not in COSTS:
+            raise ValueError(f"cost: expected one of {COSTS}, got {kind!r}.")
+        convs = {n: m for n, m in net.named_modules() if isinstance(m, nn.Conv2d)}
+        if kind == "params":
+            pixels = dict.fromkeys(convs, 1)
+        else:
+            pixels = _output_pixels(net, list(convs), lr_size)
+        self.full_widths = torch.tensor([site.width for site in sites], dtype=torch.double)
+        # A factor that is no searched width is the constant 1 at the end of the list of widths.
+        inputs = {site.consumer: (i, 1) for i, site in enumerate(sites)}
+        outputs = {site.producer: (i, site.group) for i, site in enumerate(sites)}
+        rows = []
+        self.constant = 0.0
+        for name, conv in convs.items():
+            in_index, in_factor = inputs.get(name, (len(sites), conv.in_channels))
+            out_index, out_factor = outputs.get(name, (len(sites), conv.out_channels))
+            taps = math.prod(conv.kernel_size) * pixels[name] / conv.groups
+            bias = out_factor if kind == "params" and conv.bias is not None else 0
+            rows.append((in_index, out_index, taps * in_factor * out_factor, bias))
+        if kind == "params":
+            in_convs = {id(p) for conv in convs.values() for p in conv.parameters()}
+            self.constant = sum(p.numel() for p in net.parameters() if id(p) not in in_convs)
+        in_index, out_index, per_product, per_output = zip(*rows, strict=True)
+        self.in_index, self.out_index = torch.tensor(in_index), torch.tensor(out_index)
+        self.per_product = torch.tensor(per_product, dtype=torch.double)
+        self.per_output = torch.tensor(per_output, dtype=torch.double)
+
+    def __call__(self, widths: Tensor) -> Tensor:
+        """Cost of the network.
+
+        Args:
+            widths: Inner width of each site ``(L,)``; expectations are fine, the inner widths of a
+                convolution being independent.
+
+        Returns:
+            Scalar in float64, differentiable in the widths.
+        """
+        widths = torch.cat([widths.double(), widths.new_ones(1, dtype=torch.double)])
+        device = widths.device
+        outputs = widths[self.out_index.to(device)]
+        products = widths[self.in_index.to(device)] * outputs
+        varying = self.per_product.to(device) @ products + self.per_output.to(device) @ outputs
+        return varying + self.constant
+
+    def full(self) -> float:
+        """Cost of the full network."""
+        return self(self.full_widths).item()
+
+
+def _output_pixels(
+    net: nn.Module, convs: Sequence[str], lr_size: tuple[int, int] | None
+) -> dict[str, int]:
+    """Output positions of every convolution, from a forward pass without values."""
+    if lr_size is None:
+        scale = getattr(net, "upscale_factor", None)
+        if scale is None:
+            raise ValueError(
+                f"lr_size: {type(net).__name__} does not say its upscale_factor, so Multi-Adds "
+                "need the size of the LR image."
+            )
+        lr_size = (HR_SIZE[0] // scale, HR_SIZE[1] // scale)
+    net = copy.deepcopy(net).to("meta").eval()
+    pixels = dict.fromkeys(convs, 0)
+
+    def note(name: str, output: Tensor) -> None:
+        pixels[name] += math.prod(output.shape[2:])
+
+    for name in convs:
+        net.get_submodule(name).register_forward_hook(lambda m, i, o, name=name: note(name, o))
+    with torch.no_grad():
+        net(torch.empty(1, 3, *lr_size, device="meta"))
+    return pixels
+
+
+def fit_widths(
+    wanted: Sequence[float],
+    candidates: Sequence[Sequence[int]],
+    cost: WidthCost,
+    limit: float,
+) -> list[int]:
+    """Rounds wanted widths to candidates so that the cost comes close to a limit from below.
+
+    All wanted widths are multiplied by the one largest factor for which the nearest candidates
+    stay within the limit; what is left of it then goes, candidate by candidate, to the sites that
+    rounding has cut most. Where the candidates are too coarse to come within 2 % of the limit
+    (networks with few sites), single channels follow.
+
+    Args:
+        wanted: Wanted width of each site.
+        candidates: Possible widths of each site, ascending.
+        cost: The cost of widths.
+        limit: The largest cost that is allowed.
+
+    Returns:
+        A width for each site.
+
+    Raises:
+        ValueError: Even the smallest candidates cost more.
+    """
+    wanted = torch.as_tensor(wanted, dtype=torch.double)
+    last = torch.tensor([len(options) - 1 for options in candidates])
+    table = torch.zeros(len(candidates), int(last.max()) + 1, dtype=torch.double)
+    for row, options in zip(table, candidates, strict=True):
+        row[: len(options)] = torch.tensor(options)
+        row[len(options) :] = math.inf
+    sites = torch.arange(len(candidates))
+
+    def nearest(factor: float) -> Tensor:
+        return (table - factor * wanted[:, None]).abs().argmin(dim=1)
+
+    def price(choice: Tensor) -> float:
+        return cost(table[sites, choice]).item()
+
+    choice = torch.zeros_like(last)
+    if price(choice) > limit:
+        raise ValueError(f"The smallest widths cost {price(choice):g}, more than {limit:g}.")
+    low, high = 0.0, (table[sites, last] / wanted).max().item()
+    if price(nearest(high)) <= limit:
+        low = high
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if price(nearest(middle)) <= limit else (low, middle)
+    choice = nearest(low)
+    open_sites = choice < last
+    while open_sites.any():
+        cut = low * wanted - table[sites, choice]
+        site = torch.where(open_sites, cut, -math.inf).argmax()
+        choice[site] += 1
+        if price(choice) > limit:
+            choice[site] -= 1
+            open_sites[site] = False
+        elif choice[site] == last[site]:
+            open_sites[site] = False
+    return _top_up(table[sites, choice], table[sites, last], low * wanted, cost, limit)
+
+
+def _top_up(
+    widths: Tensor, largest: Tensor, wanted: Tensor, cost: WidthCost, limit: float
+) -> list[int]:
+    """Adds single channels until the cost is within 2 % of the limit."""
+    open_sites = widths < largest
+    while cost(widths) < (1 - TOLERANCE) * limit and open_sites.any():
+        site = torch.where(open_sites, wanted - widths, -math.inf).argmax()
+        widths[site] += 1
+        if cost(widths) > limit:
+            widths[site] -= 1
+            open_sites[site] = False
+        elif widths[site] == largest[site]:
+            open_sites[site] = False
+    return [int(width) for width in widths]

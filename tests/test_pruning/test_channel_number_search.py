@@ -1,0 +1,245 @@
+import copy
+
+import pytest
+import torch
+
+from mmsrnas.engine.second_order import second_order_gradients
+from mmsrnas.genotypes import GenotypeError
+from mmsrnas.models import DRNNet
+from mmsrnas.pruning import ChannelNumberSearch
+from mmsrnas.pruning.channel_number_search import official_candidates
+from mmsrnas.registry import MODELS
+
+SMALL = dict(type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=2, mid_channels=8)
+
+
+@pytest.fixture
+def search(reference):
+    """The dumped search: network, its loss, and a supernet with the dumped alphas."""
+    reference = reference("search_x4")
+    net = ChannelNumberSearch(SMALL | dict(train_mean_shift=True), 0.7, candidates="official")
+    net.double()
+    net.generator.load_state_dict(reference.net.state_dict())
+    groups = {key: [] for key in net.groups}
+    for site, logits in zip(net.sites, reference.dump["alphas"], strict=True):
+        groups[str(site.width)].append(merge(logits, site.width, torch.logsumexp))
+    for key, rows in groups.items():
+        net.alpha[key].data.copy_(torch.stack(rows))
+    return net, reference
+
+
+def merge(values, width, reduce):
+    """Six values of the released code to those of the distinct candidates."""
+    options = torch.tensor(official_candidates(width, 0.7))
+    return torch.stack([reduce(values[options == n], 0) for n in options.unique()])
+
+
+def assert_alpha_gradients(net, gradients, expected, rtol=0.0, atol=1e-9):
+    position = dict.fromkeys(net.groups, 0)
+    ours = dict(zip(net.groups, gradients, strict=True))
+    for site, dumped in zip(net.sites, expected, strict=True):
+        key = str(site.width)
+        row = ours[key][position[key]]
+        position[key] += 1
+        # All duplicates of a candidate move its logit together.
+        target = merge(dumped, site.width, torch.sum)
+        torch.testing.assert_close(row, target, rtol=rtol, atol=atol)
+
+
+def test_candidates_equal_the_released_ones(search):
+    net, reference = search
+    for site, expected in zip(net.sites, reference.dump["meta"]["channel_sets"], strict=True):
+        assert official_candidates(site.width, 0.7) == expected
+        assert net.candidates[str(site.width)] == sorted(set(expected))
+
+
+@torch.no_grad()
+def test_channel_weights_and_outputs_equal_the_released_code(search):
+    net, reference = search
+    for ours, expected in zip(
+        net.channel_weights(), reference.dump["channel_weights"], strict=True
+    ):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-12)
+    images = net(reference.dump["trn_lr"][0] / 255, pyramid=True)
+    for image, expected in zip(images, reference.dump["sr"], strict=True):
+        torch.testing.assert_close(255 * image, expected, rtol=0, atol=1e-9)
+
+
+def closures(net, reference):
+    dump = reference.dump
+    reference.duals.requires_grad_(False)
+
+    def train():
+        return reference.loss(dump["trn_lr"], dump["trn_hr"], net)
+
+    def val():
+        return reference.loss(dump["val_lr"], dump["val_hr"], net)
+
+    weights = list(net.generator.parameters())
+    return train, val, weights, [p for _, p in net.arch_parameters()]
+
+
+def test_first_order_gradients_equal_the_released_code(search):
+    net, reference = search
+    dump = reference.dump
+    train, val, _, alphas = closures(net, reference)
+    for loss, value, expected in (
+        (train, "trn_loss", "dalpha_train_firstorder"),
+        (val, "val_loss_at_w", "dalpha_val_firstorder_at_w"),
+    ):
+        result = loss()
+        assert result.item() == pytest.approx(dump[value], rel=1e-12)
+        assert_alpha_gradients(net, torch.autograd.grad(result, alphas), dump[expected])
+
+
+def test_first_order_after_a_virtual_step_equals_the_released_code(search):
+    net, reference = search
+    dump = reference.dump
+    train, val, weights, alphas = closures(net, reference)
+    descent = torch.autograd.grad(train(), weights)
+    with torch.no_grad():
+        for weight, gradient in zip(weights, descent, strict=True):
+            weight -= 1e-4 * (gradient + 3e-4 * weight)
+    loss = val()
+    assert loss.item() == pytest.approx(dump["val_loss_at_wprime"], rel=1e-12)
+    gradients = torch.autograd.grad(loss, alphas)
+    assert_alpha_gradients(net, gradients, dump["dalpha_at_wprime"])
+    # The released second-order term is zero by a slip of precedence.
+    assert_alpha_gradients(net, gradients, dump["alpha_grad_official"])
+
+
+def test_second_order_equals_the_corrected_code(search):
+    net, reference = search
+    train, val, weights, alphas = closures(net, reference)
+    rates, decays = [1e-4] * len(weights), [3e-4] * len(weights)
+    loss, gradients = second_order_gradients(train, val, alphas, weights, rates, decays)
+    assert loss.item() == pytest.approx(reference.dump["val_loss_at_wprime"], rel=1e-12)
+    assert_alpha_gradients(net, gradients, reference.dump["alpha_grad_correct"])
+
+
+def double_loop_weights(net):
+    """Channel weights as the released code makes them, one channel and candidate at a time."""
+    position = dict.fromkeys(net.groups, 0)
+    result = []
+    for site in net.sites:
+        key = str(site.width)
+        probabilities = net.alpha[key][position[key]].softmax(0)
+        position[key] += 1
+        kernel = net.generator.get_submodule(site.consumer).weight
+        order = kernel.abs().sum(dim=(0, 2, 3)).argsort(descending=True)
+        weights = torch.zeros(site.width)
+        for number, probability in zip(net.candidates[key], probabilities, strict=True):
+            for channel in order[:number]:
+                weights[channel] += probability
+        result.append(weights)
+    return result
+
+
+def test_channel_weights_are_the_probabilities_to_be_kept():
+    torch.manual_seed(0)
+    net = ChannelNumberSearch(SMALL, 0.5)
+    for alpha in net.alpha.values():
+        alpha.data.normal_()
+    with torch.no_grad():
+        for ours, expected in zip(net.channel_weights(), double_loop_weights(net), strict=True):
+            torch.testing.assert_close(ours, expected)
+            assert ours.max() == pytest.approx(1) and ours.min() < 1
+
+
+def test_decided_widths_are_the_masked_network():
+    """With all probability on one candidate the supernet is the network without the others."""
+    torch.manual_seed(0)
+    net = ChannelNumberSearch(SMALL, 0.5).double()
+    with torch.no_grad():
+        for key in net.alpha:
+            net.alpha[key].zero_()[:, 1] = 1000
+    masked = copy.deepcopy(net.generator)
+    for site in net.sites:
+        weight = masked.get_submodule(site.consumer).weight
+        norms = weight.abs().sum(dim=(0, 2, 3))
+        width = net.candidates[str(site.width)][1]
+        weight.data[:, norms.argsort()[: site.width - width]] = 0
+        assert width == 8
+    x = torch.rand(1, 3, 8, 9, dtype=torch.double)
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), masked(x), rtol=0, atol=1e-9)
+    full = [site.width for site in net.sites]
+    shares = net.cost(torch.tensor([8.0] * len(full))) / net.cost.full()
+    assert net.expected_cost().item() == pytest.approx(shares.item())
+
+
+@pytest.mark.parametrize("cost", ["params", "multi_adds"])
+@pytest.mark.parametrize("budget", [0.7, 0.5, 0.3])
+def test_genotype_meets_the_budget(cost, budget):
+    torch.manual_seed(0)
+    net = ChannelNumberSearch(SMALL, budget, cost)
+    for alpha in net.alpha.values():
+        alpha.data.normal_(std=3)
+    genotype = net.genotype()
+    share = net.cost(torch.tensor(genotype.widths)).item() / net.cost.full()
+    assert 0.98 * budget <= share <= budget
+    thin = DRNNet(4, 2, 8, genotype=genotype)
+    if cost == "params":
+        full = sum(p.numel() for p in net.generator.parameters())
+        assert sum(p.numel() for p in thin.parameters()) / full == pytest.approx(share)
+
+
+def test_complexity_pressure_drives_the_expected_cost_to_the_budget():
+    torch.manual_seed(0)
+    net = ChannelNumberSearch(SMALL, 0.3)
+    sgd = torch.optim.SGD([p for _, p in net.arch_parameters()], lr=1.0)
+    assert net.expected_cost() > 0.4
+    for _ in range(200):
+        loss = (net.expected_cost() / 0.3 - 1).relu()
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+    assert net.expected_cost().item() == pytest.approx(0.3, abs=0.01)
+
+
+def test_merged_candidates_keep_their_probability():
+    torch.manual_seed(0)
+    net = ChannelNumberSearch(SMALL, 0.7, candidates="official")
+    assert net.candidates["16"] == [4, 8, 12]
+    expected = torch.tensor([2 / 6, 3 / 6, 1 / 6])
+    torch.testing.assert_close(net.alpha["16"][0].softmax(0), expected, rtol=0, atol=2e-3)
+    widths = net.genotype().widths
+    assert widths[:2] == (4, 8)
+    assert all(width <= 20 for width in widths)
+
+
+def test_searches_a_generator_of_mmagic():
+    edsr = dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=16, num_blocks=4)
+    net = ChannelNumberSearch(edsr | dict(upscale_factor=2), 0.7, "params")
+    net(torch.rand(1, 3, 8, 8)).sum().backward()
+    assert net.alpha["16"].grad.abs().sum() > 0
+    genotype = net.genotype()
+    thin = MODELS.build(
+        dict(type="mmsrnas.ThinNet", generator=edsr | dict(upscale_factor=2), genotype=genotype)
+    )
+    full = sum(p.numel() for p in net.generator.parameters())
+    assert 0.98 * 0.7 <= sum(p.numel() for p in thin.parameters()) / full <= 0.7
+
+
+def test_arch_parameters_are_in_the_state_dict():
+    net = ChannelNumberSearch(SMALL, 0.5)
+    names = dict(net.named_parameters())
+    assert [name for name, _ in net.arch_parameters()] == ["alpha.8", "alpha.16", "alpha.32"]
+    assert all(names[name] is parameter for name, parameter in net.arch_parameters())
+    assert {name.partition(".")[0] for name in net.state_dict()} == {"alpha", "generator"}
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match=r"candidates: expected one of .*got 'all'"):
+        ChannelNumberSearch(SMALL, 0.5, candidates="all")
+    for budget in (0, 1.5, -1):
+        with pytest.raises(ValueError, match=r"budget: expected a share .* in \(0, 1\]"):
+            ChannelNumberSearch(SMALL, budget)
+    with pytest.raises(ValueError, match=r"budget=0.05: the smallest candidates cost 0\.\d+ of"):
+        ChannelNumberSearch(SMALL, 0.05)
+    with pytest.raises(ValueError, match="cost: expected one of"):
+        ChannelNumberSearch(SMALL, 0.5, "latency")
+    with pytest.raises(ValueError, match="DLSRNet has no table"):
+        ChannelNumberSearch(dict(type="mmsrnas.DLSRNet"), 0.5)
+    with pytest.raises(GenotypeError):
+        ChannelNumberSearch(SMALL | dict(genotype="DRNS_X4_P30"), 0.5)

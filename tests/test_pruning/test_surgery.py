@@ -1,0 +1,91 @@
+import mmagic.models  # noqa: F401  (registers EDSRNet and MSRResNet)
+import pytest
+import torch
+
+from mmsrnas.genotypes import DRCGenotype, GenotypeError
+from mmsrnas.models import DLSRNet, DRNNet
+from mmsrnas.models.drn.official import translate_official_keys
+from mmsrnas.pruning import find_sites, remove_channels
+from mmsrnas.registry import MODELS
+
+SMALL = dict(upscale_factor=4, num_blocks=2, mid_channels=8)
+NETS = [
+    dict(type="mmsrnas.DRNNet", **SMALL),
+    dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=8, num_blocks=3),
+    dict(type="MSRResNet", in_channels=3, out_channels=3, mid_channels=8, num_blocks=3),
+]
+
+
+def zero_the_rest(net, sites, kept):
+    """The same network with the inputs of the dropped channels at zero."""
+    for site, channels in zip(sites, kept, strict=True):
+        mask = torch.zeros(site.width)
+        mask[channels] = 1
+        net.get_submodule(site.consumer).weight.data.mul_(mask[:, None, None])
+
+
+def random_channels(sites):
+    return [
+        torch.randperm(s.width)[: max(1, s.width // 3 + i)].sort().values
+        for i, s in enumerate(sites)
+    ]
+
+
+@torch.no_grad()
+def test_weights_and_outputs_equal_the_released_surgery(reference):
+    reference = reference("prune_surgery_x4")
+    net, dump = reference.net, reference.dump
+    sites = find_sites(net)
+    kept = [mask.nonzero().flatten() for mask in dump["masks"]]
+    remove_channels(net, sites, kept)
+    expected = translate_official_keys(dump["primal_pruned"])
+    assert net.state_dict().keys() == expected.keys()
+    for name, tensor in net.state_dict().items():
+        torch.testing.assert_close(tensor, expected[name], rtol=0, atol=0)
+    for image, target in zip(net(dump["lr"][0] / 255, pyramid=True), dump["sr"], strict=True):
+        torch.testing.assert_close(255 * image, target, rtol=0, atol=2e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("cfg", NETS, ids=lambda cfg: cfg["type"])
+def test_thin_network_equals_the_masked_one_and_loads_into_a_built_one(cfg):
+    torch.manual_seed(0)
+    net = MODELS.build(cfg).double()
+    sites = find_sites(net)
+    kept = random_channels(sites)
+    full_widths = tuple(site.width for site in sites)
+    genotype = DRCGenotype(type(net).__name__, full_widths, tuple(len(k) for k in kept))
+    zero_the_rest(net, sites, kept)
+    x = torch.rand(1, 3, 12, 14, dtype=torch.double)
+    masked = net(x)
+    remove_channels(net, sites, kept)
+    torch.testing.assert_close(net(x), masked, rtol=0, atol=1e-9)
+    if cfg["type"] == "mmsrnas.DRNNet":
+        built = MODELS.build(cfg | dict(genotype=genotype))
+    else:
+        built = MODELS.build(dict(type="mmsrnas.ThinNet", generator=cfg, genotype=genotype))
+    built.double().load_state_dict(net.state_dict(), strict=True)
+    torch.testing.assert_close(built(x), masked, rtol=0, atol=1e-9)
+    assert type(built) is type(net)
+
+
+def test_order_of_the_sites_of_drn_is_that_of_the_released_configs():
+    consumers = [site.consumer for site in find_sites(DRNNet(**SMALL))]
+    assert consumers == [
+        "down_blocks.0.conv2",
+        "down_blocks.1.conv2",
+        "up_blocks.0.blocks.0.conv2",
+        "up_blocks.0.blocks.1.conv2",
+        "up_blocks.0.reduce",
+        "up_blocks.1.blocks.0.conv2",
+        "up_blocks.1.blocks.1.conv2",
+        "up_blocks.1.reduce",
+    ]
+
+
+def test_unknown_networks_and_misfits_are_named():
+    with pytest.raises(ValueError, match="DLSRNet has no table of prunable sites; there are DRNN"):
+        find_sites(DLSRNet("DLSR_TINY"))
+    genotype = DRCGenotype("EDSRNet", (8, 8), (4, 4))
+    with pytest.raises(GenotypeError, match="2 sites, this EDSRNet has 3"):
+        MODELS.build(dict(type="mmsrnas.ThinNet", generator=NETS[1], genotype=genotype))

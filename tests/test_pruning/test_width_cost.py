@@ -1,0 +1,157 @@
+import mmagic.models  # noqa: F401
+import pytest
+import torch
+from mmengine.analysis import get_model_complexity_info
+
+from mmsrnas.genotypes import DRCGenotype, load_genotype
+from mmsrnas.models import DRNNet
+from mmsrnas.pruning import WidthCost, find_sites, fit_widths
+from mmsrnas.registry import MODELS
+
+SMALL = dict(upscale_factor=4, num_blocks=2, mid_channels=8)
+EDSR = dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=8, num_blocks=3)
+WIDTHS = (4, 8, 12, 20, 16, 24, 8, 12)
+
+
+def thin():
+    full = DRNNet(**SMALL)
+    genotype = DRCGenotype("DRNNet", tuple(s.width for s in find_sites(full)), WIDTHS)
+    return full, DRNNet(**SMALL, genotype=genotype)
+
+
+def test_params_are_those_of_the_thin_network():
+    full, net = thin()
+    cost = WidthCost(full, find_sites(full), "params")
+    assert cost.full() == sum(p.numel() for p in full.parameters())
+    assert cost(torch.tensor(WIDTHS)).item() == sum(p.numel() for p in net.parameters())
+
+
+def test_multi_adds_are_those_that_mmengine_counts():
+    full, net = thin()
+    cost = WidthCost(full, find_sites(full), lr_size=(24, 20))
+    for widths, module in ((cost.full_widths, full), (torch.tensor(WIDTHS), net)):
+        info = get_model_complexity_info(module, (3, 24, 20), show_table=False, show_arch=False)
+        assert cost(widths).item() == info["flops"]
+
+
+def test_multi_adds_of_an_unknown_scale_and_of_another_generator():
+    net = MODELS.build(EDSR)
+    cost = WidthCost(net, find_sites(net))  # x4: LR 180 x 320
+    info = get_model_complexity_info(net, (3, 18, 32), show_table=False, show_arch=False)
+    assert cost.full() == 100 * info["flops"]
+    del net.upscale_factor
+    with pytest.raises(ValueError, match="EDSRNet does not say its upscale_factor"):
+        WidthCost(net, find_sites(net))
+    with pytest.raises(ValueError, match=r"cost: expected one of .*'multi_adds'.*got 'latency'"):
+        WidthCost(net, find_sites(net), "latency")
+
+
+def papers_multi_adds(net, height, width):
+    """As published: biases count, and so do the outputs at the lower levels."""
+    total = 0
+
+    def count(conv, inputs, output):
+        nonlocal total
+        per_pixel = conv.weight.numel() + (0 if conv.bias is None else conv.out_channels)
+        total += per_pixel * output.shape[2] * output.shape[3]
+
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(count)
+    net(torch.empty(1, 3, height, width, device="meta"), pyramid=True)
+    return total / 1e9
+
+
+PUBLISHED = {  # name: arguments, Multi-Adds (G) of 1280x720 HR and of a 96x96 LR patch
+    "DRN-S x4": ({}, 687.0, 109.92),
+    "DRN-L x4": (dict(num_blocks=40, mid_channels=20), 1404.8, 224.76),
+    "DRN-S x8": (dict(upscale_factor=8, mid_channels=8), 309.3, 197.94),
+    "DRN-L x8": (dict(upscale_factor=8, num_blocks=36, mid_channels=10), 572.5, 366.38),
+    "DRN-S30 x4": (dict(genotype="DRNS_X4_P30"), 451.2, 72.20),
+    "DRN-S50 x4": (dict(genotype="DRNS_X4_P50"), 331.4, 53.02),
+    "DRN-S70 x4": (dict(genotype="DRNS_X4_P70"), 204.7, 32.75),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_multi_adds_of_the_published_networks(name):
+    kwargs, at_720p, at_patch = PUBLISHED[name]
+    with torch.device("meta"):
+        net = DRNNet(**kwargs)
+    scale = net.upscale_factor
+    assert papers_multi_adds(net, 720 // scale, 1280 // scale) == pytest.approx(at_720p, abs=0.05)
+    with torch.device("meta"):
+        net = DRNNet(**kwargs)
+    patch = 96  # also for x8
+    assert papers_multi_adds(net, patch, patch) == pytest.approx(at_patch, abs=0.005)
+
+
+@pytest.mark.parametrize("genotype", [None, "DRNS_X4_P30", "DRNS_X4_P50", "DRNS_X4_P70"])
+def test_inference_costs_a_little_less_than_published(genotype):
+    """Without biases and lower outputs, as every other network here is counted."""
+    with torch.device("meta"):
+        net = DRNNet()
+    cost = WidthCost(net, find_sites(net))
+    widths = load_genotype(genotype).widths if genotype else cost.full_widths
+    with torch.device("meta"):
+        published = papers_multi_adds(DRNNet(genotype=genotype), 180, 320)
+    assert 0.99 < cost(torch.as_tensor(widths)).item() / 1e9 / published < 1
+
+
+@pytest.mark.parametrize("kind", ["params", "multi_adds"])
+@pytest.mark.parametrize(
+    ("name", "budget"),
+    [(name, budget) for name in ("DRN-S x4", "small") for budget in (0.7, 0.5, 0.3)]
+    # The up-sampling of EDSR alone costs more than 30 %.
+    + [("DRN-S x8", 0.5), ("EDSR", 0.7), ("EDSR", 0.5)],
+)
+def test_fitted_widths_meet_the_budget(kind, budget, name):
+    """Within 2 % and never over, for any wish."""
+    torch.manual_seed(0)
+    if name == "EDSR":
+        net = MODELS.build(EDSR | dict(mid_channels=64, num_blocks=16))
+    else:
+        kwargs = SMALL if name == "small" else PUBLISHED[name][0]
+        with torch.device("meta"):
+            net = DRNNet(**kwargs)
+    sites = find_sites(net)
+    cost = WidthCost(net, sites, kind)
+    candidates = [sorted({*range(4, s.width, 4), s.width}) for s in sites]
+    for wanted in (cost.full_widths, cost.full_widths * (0.1 + torch.rand(len(sites)))):
+        widths = fit_widths(wanted, candidates, cost, budget * cost.full())
+        share = cost(torch.tensor(widths)).item() / cost.full()
+        assert 0.98 * budget <= share <= budget
+        assert all(1 <= width <= site.width for width, site in zip(widths, sites, strict=True))
+        if name != "small":
+            in_steps = zip(widths, candidates, strict=True)
+            assert all(width in options for width, options in in_steps)
+
+
+def test_fitted_widths_keep_the_proportions_that_are_wanted():
+    with torch.device("meta"):
+        net = DRNNet()
+    sites = find_sites(net)
+    cost = WidthCost(net, sites, "params")
+    wanted = cost.full_widths.clone()
+    wanted[3::2] /= 2
+    candidates = [range(1, s.width + 1) for s in sites]
+    widths = torch.tensor(fit_widths(wanted, candidates, cost, 0.5 * cost.full())).double()
+    ratio = widths / wanted
+    assert ratio.max() / ratio.min() < 1.1
+
+
+def test_budget_below_the_smallest_widths_is_refused():
+    net = DRNNet(**SMALL)
+    sites = find_sites(net)
+    cost = WidthCost(net, sites, "params")
+    with pytest.raises(ValueError, match="The smallest widths cost"):
+        fit_widths(cost.full_widths, [[s.width] for s in sites], cost, 0.9 * cost.full())
+
+
+def test_cost_is_differentiable_in_the_widths():
+    net = DRNNet(**SMALL)
+    cost = WidthCost(net, find_sites(net), "params")
+    widths = cost.full_widths.clone().requires_grad_()
+    cost(widths).backward()
+    # A channel inside a residual block: 9 weights to and from each of 32 channels, and a bias.
+    assert widths.grad[2].item() == 18 * 32 + 1
