@@ -1,6 +1,7 @@
 import pytest
 
 from mmsrnas.genotypes import GenotypeError, HiNASGenotype, load_genotype
+from mmsrnas.genotypes.drawing import LAYOUTS
 
 CELL = [["conv_3x3", 0], ["skip_connect", 1], ["skip_connect", 2], ["dil_conv_5x5", 0]]
 GOOD = {"cells": [CELL, CELL, CELL], "path": [0, 1, 2], "base_channels": 10}
@@ -47,3 +48,13 @@ def test_low_level_cell(path, cell):
 def test_wrong_fields_are_named(change, message):
     with pytest.raises(GenotypeError, match=message):
         load_genotype(GOOD | change, "hinas")
+
+
+def test_drawing_shows_edges_and_path():
+    first, *_, path = LAYOUTS["hinas"](load_genotype(GOOD, "hinas"))
+    named = {name: text for name, (_, _, text, kind) in first.boxes.items() if kind == "searched"}
+    assert list(named.values()) == [op for op, _ in CELL]
+    inputs = {end: start for start, end, kind, _ in first.arrows if kind == "searched"}
+    assert [inputs[name] for name in named] == [f"s{source}" for _, source in CELL]
+    levels = [name for name, (*_, kind) in path.boxes.items() if kind == "searched"]
+    assert levels == ["0 0", "1 1", "2 2"]
