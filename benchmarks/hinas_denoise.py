@@ -107,7 +107,9 @@ def train_and_test(generator: dict, work_dir: Path, iters: int, images: int) -> 
     cfg.work_dir, cfg.experiment_name = str(work_dir), work_dir.name
     runner = Runner.from_cfg(cfg)
     runner.train()
-    return runner.test()
+    runner.test()  # mmagic's loop returns nothing, but leaves the metrics here
+    scalars = runner.message_hub.log_scalars
+    return {k[5:]: scalars[k].current() for k in scalars if k.startswith("test/sigma")}
 
 
 def main() -> None:
