@@ -6,10 +6,10 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint format clean
+.PHONY: help venv demo demo-denoise demo-hnas test lint format clean
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
 
 venv: $(STAMP)  ## create .venv with the exact packages of requirements/lock.txt
 
@@ -27,8 +27,14 @@ $(STAMP): $(LOCK) pyproject.toml setup.py
 demo: venv  ## search, derive, train and test a network on real photographs
 	$(BIN)/python tools/demo.py
 
+demo-denoise: venv  ## the same for a denoiser
+	$(BIN)/python tools/demo_denoise.py
+
+demo-hnas: venv  ## search by reinforcement learning, beside random search
+	$(BIN)/python tools/demo_hnas.py
+
 test: lint  ## formatting, lint and all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: venv  ## formatting and lint only
 	$(BIN)/ruff format --check .

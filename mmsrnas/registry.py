@@ -51,7 +51,7 @@ LOG_PROCESSORS = _child(mmagic.LOG_PROCESSORS)
 OPTIMIZERS = _child(mmagic.OPTIMIZERS)
 OPTIM_WRAPPERS = _child(mmagic.OPTIM_WRAPPERS, "mmsrnas.engine")
 OPTIM_WRAPPER_CONSTRUCTORS = _child(mmagic.OPTIM_WRAPPER_CONSTRUCTORS, "mmsrnas.engine")
-PARAM_SCHEDULERS = _child(mmagic.PARAM_SCHEDULERS)
+PARAM_SCHEDULERS = _child(mmagic.PARAM_SCHEDULERS, "mmsrnas.engine")
 
 DATASETS = _child(mmagic.DATASETS, "mmsrnas.datasets")
 DATA_SAMPLERS = _child(mmagic.DATA_SAMPLERS)

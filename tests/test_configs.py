@@ -53,6 +53,8 @@ def named_types(value: object, kind: Registry | None = None) -> Iterator[tuple[s
         if "type" in value:
             yield value["type"], kind
         for key, item in value.items():
+            if key == "clip_grad":  # its type is no registered name
+                continue
             if key in ("constructor", "runner_type"):
                 yield item, KINDS[key]
             elif key == "default_hooks":  # its keys are names of hooks

@@ -18,10 +18,10 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type="LinearLR", by_epoch=False, start_factor=0.1, end=100),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=1400, eta_min=1e-5),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=100, end=1600, eta_min=1e-5),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=1400)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=1600)
 default_hooks = dict(
-    logger=dict(interval=50), checkpoint=dict(interval=700, save_best=None, max_keep_ckpts=2)
+    logger=dict(interval=50), checkpoint=dict(interval=800, save_best=None, max_keep_ckpts=2)
 )
 log_processor = dict(window_size=50)

@@ -20,8 +20,8 @@ def check_datasets(cfg: Config, *modes: str) -> None:
 
     Args:
         cfg: A whole config; its lists of test sets may be shortened in place.
-        *modes: What will run: ``'train'`` (which includes the architecture dataloader of a search),
-            ``'val'``, ``'test'``.
+        *modes: What will run: ``'train'`` (which includes the data for the architecture or the
+            policy of a search), ``'val'``, ``'test'``.
 
     Raises:
         FileNotFoundError: A folder is missing, or no test set is left.
@@ -61,6 +61,8 @@ def _dataloaders(cfg: Config, mode: str) -> Iterator[dict]:
     if mode == "train":
         hooks = cfg.get("custom_hooks") or []
         yield from (hook["dataloader"] for hook in hooks if hook.get("dataloader"))
+        policy = (cfg.get("train_cfg") or {}).get("policy_dataloader")
+        yield from [policy] if policy else []
 
 
 def _missing(loader: dict) -> list[str]:

@@ -1,14 +1,25 @@
 """How supernets are searched: hooks and constructors for the stock runner and loops."""
 
-from .hooks import ArchOptimizerHook, ExactResumeHook, GenotypeHook, SearchEarlyStopHook
-from .optim import AutocastOptimWrapper, SearchOptimWrapperConstructor
+from .hooks import (
+    ArchOptimizerHook,
+    DiscreteValHook,
+    ExactResumeHook,
+    GenotypeHook,
+    SearchEarlyStopHook,
+)
+from .optim import AutocastOptimWrapper, CosinePolyLR, SearchOptimWrapperConstructor
+from .runner import RLSearchLoop, RLSearchRunner
 from .supernet import find_supernet
 
 __all__ = [
     "ArchOptimizerHook",
     "AutocastOptimWrapper",
+    "CosinePolyLR",
+    "DiscreteValHook",
     "ExactResumeHook",
     "GenotypeHook",
+    "RLSearchLoop",
+    "RLSearchRunner",
     "SearchEarlyStopHook",
     "SearchOptimWrapperConstructor",
     "find_supernet",

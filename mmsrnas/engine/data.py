@@ -10,11 +10,12 @@ from torch.utils.data import DataLoader, Dataset
 __all__ = ["cycle", "require_disjoint"]
 
 
-def cycle(dataloader: DataLoader) -> Iterator[Any]:
+def cycle(dataloader: DataLoader, key: str = "ArchOptimizerHook.dataloader") -> Iterator[Any]:
     """Yields batches for ever, each pass over the data in a new order.
 
     Args:
         dataloader: Any dataloader; one with an infinite sampler makes a single pass.
+        key: The config key of the dataloader, for the error.
 
     Raises:
         ValueError: A pass yields no batch.
@@ -28,17 +29,20 @@ def cycle(dataloader: DataLoader) -> Iterator[Any]:
             yield batch
         if batch is None:
             raise ValueError(
-                "ArchOptimizerHook.dataloader: yields no batch; its dataset is empty, or smaller "
+                f"{key}: yields no batch; its dataset is empty, or smaller "
                 "than `batch_size` with `drop_last=True`."
             )
 
 
-def require_disjoint(train: Dataset, arch: Dataset) -> None:
+def require_disjoint(
+    train: Dataset, arch: Dataset, key: str = "ArchOptimizerHook.dataloader"
+) -> None:
     """Refuses images that would both fit the weights and judge the architecture.
 
     Args:
         train: Dataset of the weights.
         arch: Dataset of the architecture; datasets without paths of ground truth pass.
+        key: The config key of the latter's dataloader, for the error.
 
     Raises:
         ValueError: An image is in both.
@@ -46,7 +50,7 @@ def require_disjoint(train: Dataset, arch: Dataset) -> None:
     shared = sorted(_image_paths(train) & _image_paths(arch))
     if shared:
         raise ValueError(
-            f"ArchOptimizerHook.dataloader: {len(shared)} image(s) are in `train_dataloader` too, "
+            f"{key}: {len(shared)} image(s) are in `train_dataloader` too, "
             f"the first is '{shared[0]}'. Split the images between the two, or set "
             "`allow_shared_images=True`."
         )

@@ -8,18 +8,29 @@ from typing import Any
 from .base import Genotype, GenotypeError
 from .dlsr import DLSR_OPS, DLSRGenotype
 from .drc import DRCGenotype
+from .hinas import HINAS_ACTIVATIONS, HINAS_OPS, HiNASGenotype
+from .hnas import HNAS_NORMAL_OPS, HNAS_PAPER_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
 
 __all__ = [
     "DLSR_OPS",
+    "HINAS_ACTIVATIONS",
+    "HINAS_OPS",
+    "HNAS_NORMAL_OPS",
+    "HNAS_PAPER_NORMAL_OPS",
+    "HNAS_UPSAMPLING_OPS",
     "DLSRGenotype",
     "DRCGenotype",
     "Genotype",
     "GenotypeError",
+    "HNASGenotype",
+    "HiNASGenotype",
     "load_genotype",
     "published_genotypes",
 ]
 
-_TYPES: dict[str, type[Genotype]] = {cls.method: cls for cls in (DLSRGenotype, DRCGenotype)}
+_TYPES: dict[str, type[Genotype]] = {
+    cls.method: cls for cls in (DLSRGenotype, HNASGenotype, HiNASGenotype, DRCGenotype)
+}
 _PUBLISHED = Path(__file__).parent / "published"
 
 

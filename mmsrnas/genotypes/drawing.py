@@ -14,6 +14,8 @@ from matplotlib.patches import BoxStyle, FancyArrowPatch, FancyBboxPatch
 from .base import Genotype
 from .dlsr import DLSRGenotype
 from .drc import DRCGenotype
+from .hinas import HiNASGenotype
+from .hnas import HNASGenotype
 
 __all__ = ["Diagram", "draw_genotype"]
 
@@ -198,6 +200,85 @@ def _dlsr_network(genotype: DLSRGenotype) -> Diagram:
     return network
 
 
+def _hnas(genotype: HNASGenotype) -> list[Diagram]:
+    return [
+        _hnas_cell("Normal cell", genotype.normal),
+        _hnas_cell("Upsampling cell", genotype.upsampling),
+        _hnas_network(genotype),
+    ]
+
+
+def _hnas_cell(title: str, edges: tuple[tuple[str, int], ...]) -> Diagram:
+    """Node ``t`` and its two operations stand in a column; odd columns are lower."""
+    cell = Diagram(f"{title}; all nodes from 2 on are concatenated")
+    cell.box("node 0", 0, 1.0, "0: last but one", "data")
+    cell.box("node 1", 0, -1.0, "1: last cell", "data")
+    for index, (op, source) in enumerate(edges):
+        node, second = index // 2 + 2, index % 2
+        x = 4.6 * (node - 1)
+        name = f"edge {index}"
+        cell.box(name, x - 1.6, -0.9 if second else 0.9, f"{source}: {op}", "searched")
+        if not second:
+            cell.box(f"node {node}", x, 0, f"{node}")
+        cell.arrow(f"node {source}", name, bend=-0.3 if second else 0.3)
+        cell.arrow(name, f"node {node}", "searched")
+    return cell
+
+
+def _hnas_network(genotype: HNASGenotype) -> Diagram:
+    network = Diagram("Network: every cell reads the last two")
+    names = ["stem", *(f"cell {i}" for i in range(genotype.num_layers)), "conv_3x3"]
+    for i, name in enumerate(names):
+        upsamples = name == f"cell {genotype.upsampling_position}"
+        searched = name.startswith("cell")
+        text = f"{name}\nupsamples" if upsamples else name
+        network.box(name, 1.9 * i, 0, text, "searched" if searched else "fixed")
+        if i:
+            network.arrow(names[i - 1], name)
+    position = genotype.upsampling_position + 1
+    for i in range(2, len(names) - 1):
+        if i != position + 1:  # right after the upsampling both inputs are its output
+            network.arrow(names[i - 2], names[i], "data", bend=0.35)
+    return network
+
+
+def _hinas(genotype: HiNASGenotype) -> list[Diagram]:
+    cells = [_hinas_cell(genotype, index) for index in range(len(genotype.cells))]
+    return [*cells, _hinas_path(genotype)]
+
+
+def _hinas_cell(genotype: HiNASGenotype, index: int) -> Diagram:
+    width = genotype.widths[genotype.path[index]]
+    cell = Diagram(f"HiNAS cell {index}, {width} channels; its nodes are concatenated")
+    cell.box("s0", 0, -0.7, "cell before", "data")
+    cell.box("s1", 0, 0.7, "previous cell", "data")
+    for edge, (op, source) in enumerate(genotype.cells[index]):
+        node = edge // 2
+        lower = min(other for _, other in genotype.cells[index][2 * node : 2 * node + 2])
+        x, y = 5.0 * (node + 1), -0.7 if source == lower else 0.7
+        cell.box(f"s{node + 2}", x, 0, f"node {node}")
+        cell.box(f"op{edge}", x - 2.2, y, op, "searched")
+        # Arrows from far away pass above or below what lies in between.
+        near = source == node + 1 or node == 0
+        cell.arrow(f"s{source}", f"op{edge}", "searched", 0.0 if near else 0.25 * np.sign(y))
+        cell.arrow(f"op{edge}", f"s{node + 2}")
+    return cell
+
+
+def _hinas_path(genotype: HiNASGenotype) -> Diagram:
+    path = Diagram("Widths: the path of the cells through the levels")
+    path.box("stem", 0, 0, "stem", "fixed")
+    for cell, level in enumerate(genotype.path):
+        for other, width in enumerate(genotype.widths):
+            kind = "searched" if other == level else "data"
+            path.box(f"{cell} {other}", 2.4 * (cell + 1), -other, f"{width} channels", kind)
+        start = f"{cell - 1} {genotype.path[cell - 1]}" if cell else "stem"
+        path.arrow(start, f"{cell} {level}", "searched")
+    path.box("decoder", 2.4 * (len(genotype.path) + 1), 0, "decoder", "fixed")
+    path.arrow(f"{len(genotype.path) - 1} {genotype.path[-1]}", "decoder", "searched")
+    return path
+
+
 def _drc(genotype: DRCGenotype) -> list[Diagram]:
     remaining = sum(genotype.widths) / sum(genotype.full_widths)
     sites = Diagram(
@@ -211,5 +292,10 @@ def _drc(genotype: DRCGenotype) -> list[Diagram]:
     return [sites]
 
 
-LAYOUTS: dict[str, Callable[[Genotype], list[Diagram]]] = {"dlsr": _dlsr, "drc": _drc}
+LAYOUTS: dict[str, Callable[[Genotype], list[Diagram]]] = {
+    "dlsr": _dlsr,
+    "hnas": _hnas,
+    "hinas": _hinas,
+    "drc": _drc,
+}
 """From the method of a genotype to the panels of its drawing."""

@@ -2,7 +2,16 @@
 
 from .dlsr import DLSRNet, DLSRSupernet
 from .drn import DRNNet, DualNet
-from .losses import ComplexityLoss, DistillationLoss, DualRegressionLoss, HFENLoss, SumLoss
+from .hinas import HiNASNet, HiNASSupernet
+from .hnas import HNASController, HNASNet, HNASSupernet
+from .losses import (
+    ComplexityLoss,
+    DistillationLoss,
+    DualRegressionLoss,
+    HFENLoss,
+    SSIMLoss,
+    SumLoss,
+)
 
 __all__ = [
     "ComplexityLoss",
@@ -13,5 +22,11 @@ __all__ = [
     "DualNet",
     "DualRegressionLoss",
     "HFENLoss",
+    "HNASController",
+    "HNASNet",
+    "HNASSupernet",
+    "HiNASNet",
+    "HiNASSupernet",
+    "SSIMLoss",
     "SumLoss",
 ]

@@ -70,5 +70,6 @@ def test_wrapped_datasets_and_the_architecture_dataloader_are_checked(cfg, tmp_p
         "dataset": {"type": "ConcatDataset", "datasets": [wrapped["dataset"]]},
     }
     cfg.custom_hooks = [{"dataloader": loader(tmp_path, "arch")}, {"dataloader": None}, {}]
-    with pytest.raises(FileNotFoundError, match=r"wrapped/HR.*arch/HR"):
+    cfg.train_cfg = {"policy_dataloader": loader(tmp_path, "policy")}
+    with pytest.raises(FileNotFoundError, match=r"wrapped/HR.*arch/HR.*policy/HR"):
         check_datasets(cfg, "train")

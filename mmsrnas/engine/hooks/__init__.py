@@ -1,8 +1,15 @@
 """Hooks of a search."""
 
 from .arch_optimizer_hook import ArchOptimizerHook
+from .discrete_val_hook import DiscreteValHook
 from .exact_resume_hook import ExactResumeHook
 from .genotype_hook import GenotypeHook
 from .search_early_stop_hook import SearchEarlyStopHook
 
-__all__ = ["ArchOptimizerHook", "ExactResumeHook", "GenotypeHook", "SearchEarlyStopHook"]
+__all__ = [
+    "ArchOptimizerHook",
+    "DiscreteValHook",
+    "ExactResumeHook",
+    "GenotypeHook",
+    "SearchEarlyStopHook",
+]

@@ -1,0 +1,193 @@
+"""Time of the two steps of an HNAS search: ``python benchmarks/hnas_search.py``.
+
+Compares, in one run on one thread and on the same random architectures of the published space
+(12 layers, 8 channels, x2, 16 patches of 48x48),
+
+* the literal step of the released code: one sampled architecture, features in NCHW, the upsampling
+  cell evaluated twice; the policy step samples inside the forward pass, so that autograd records
+  the supernet as well, and runs the supernet once more on 1x3x48x48 to count multiply-accumulates;
+* ours, with as many samples per policy step as there are architectures; and the same on a quarter
+  of the patches, as the configs have it.
+
+Both compute the same images, which is checked first.  Prints a table with ratios, and where the
+time of our policy step goes.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
+
+from mmsrnas.engine.runner import PolicyGradient, Reward
+from mmsrnas.engine.runner.reward import batch_psnr, mean_of_others
+from mmsrnas.genotypes import HNASGenotype
+from mmsrnas.models import HNASSupernet
+from mmsrnas.models.hnas.controller import reinforce_loss
+from mmsrnas.models.hnas.cost import HNASCost
+from mmsrnas.models.hnas.supernet import batch_statistics
+
+
+class LiteralSupernet(HNASSupernet):
+    """The same weights, evaluated as the released code does."""
+
+    def run_cells(self, x: Tensor, cells: Sequence) -> Tensor:
+        """Evaluates every upsampling cell twice."""
+        output = self.stem(x * self.img_range - self.mean)
+        previous = current = output
+        for cell, upsamples in cells:
+            output = cell(F.relu(previous), F.relu(current))
+            if upsamples:
+                output = cell(F.relu(previous), F.relu(current))
+            previous, current = (output if upsamples else current), output
+        return (self.conv_last(output) + self.mean) / self.img_range
+
+
+def counted_multi_adds(net: HNASSupernet, genotype: HNASGenotype) -> int:
+    """Multiply-accumulates as the released code finds them: by hooks in one more forward pass."""
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        nonlocal total
+        total += module.weight.numel() * output.shape[2] * output.shape[3]
+
+    convs = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    handles = [module.register_forward_hook(count) for module in convs]
+    net(torch.zeros(1, 3, 48, 48), genotype)
+    for handle in handles:
+        handle.remove()
+    return total
+
+
+class Steps:
+    """The steps that are compared, on one batch and given architectures."""
+
+    def __init__(self, batch: int, size: int) -> None:
+        torch.manual_seed(0)
+        self.net, self.literal = HNASSupernet(), LiteralSupernet()
+        self.literal.load_state_dict(self.net.state_dict())
+        self.lr = torch.rand(batch, 3, size, size)
+        self.hr = torch.rand(batch, 3, 2 * size, 2 * size)
+        self.optimizers = {
+            net: (
+                torch.optim.Adam([p for n, p in net.named_parameters() if "controller" not in n]),
+                OptimWrapper(torch.optim.Adam(net.controller.parameters())),
+            )
+            for net in (self.net, self.literal)
+        }
+        self.reward = Reward(0.6, HNASCost(self.net.space))
+        self.gradient = PolicyGradient(self.net.controller)
+
+    def train(self, net: HNASSupernet, genotype: HNASGenotype) -> None:
+        """One step on the weights."""
+        optimizer = self.optimizers[net][0]
+        F.l1_loss(net(self.lr, genotype), self.hr).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def literal_policy(self, genotype: HNASGenotype) -> None:
+        """One step on the policy that scores one architecture, with its graph."""
+        net = self.literal
+        net.train()
+        sample = net.controller.evaluate(torch.tensor([net.space.encode(genotype)]))
+        sr = net(self.lr, genotype)
+        cost = 5e-9 * counted_multi_adds(net, genotype)
+        psnr = batch_psnr(sr.detach() * 255, self.hr * 255, 8)
+        rewards = (0.6 * psnr - 0.4 * cost).view(1)
+        loss = reinforce_loss(sample, rewards, 1.0, (1, 1, 10))
+        self.optimizers[net][1].update_params(loss)
+
+    def policy(self, genotypes: Sequence[HNASGenotype], images: int) -> None:
+        """One step on the policy that scores all architectures on the first images."""
+        net = self.net
+        tokens = [net.space.encode(genotype) for genotype in genotypes]
+        sample = net.controller.evaluate(torch.tensor(tokens))
+        lr, target = self.lr[:images], self.hr[:images] * 255
+        with torch.no_grad(), batch_statistics(net):
+            scores = [self.reward.psnr(net(lr, g) * 255, target) for g in genotypes]
+        self.reward.bicubic_psnr(lr * 255, target)  # for the log
+        psnr = torch.stack(scores)
+        rewards = self.reward(psnr, mean_of_others(psnr), torch.tensor(1.0), genotypes)
+        self.gradient.update(sample, rewards, self.optimizers[net][1], 0.5)
+
+
+def seconds(function: Callable[[], None], repeats: int) -> float:
+    """CPU time of the fastest of several runs, after one that does not count."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.process_time()
+        function()
+        times.append(time.process_time() - start)
+    return min(times[1:])
+
+
+def breakdown(steps: Steps, genotypes: Sequence[HNASGenotype]) -> dict[str, float]:
+    """Shares of the operators in the time of our policy step."""
+    kinds = {
+        "convolutions": ("conv",),
+        "normalisation": ("batch_norm",),
+        "ReLU": ("clamp_min", "relu"),
+        "sums and concatenations": ("aten::add", "aten::cat"),
+        "interpolation": ("upsample",),
+    }
+    with profile(activities=[ProfilerActivity.CPU]) as record:
+        start = time.process_time()
+        steps.policy(genotypes, len(steps.lr))
+        total = time.process_time() - start
+    shares: dict[str, float] = defaultdict(float)
+    for event in record.key_averages():
+        kind = next((k for k, names in kinds.items() if any(n in event.key for n in names)), None)
+        if kind:
+            shares[kind] += event.self_cpu_time_total / 1e6 / total
+    return dict(shares) | {"everything else": 1 - sum(shares.values())}
+
+
+def main() -> None:
+    """Checks equality, measures, and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--architectures", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--size", type=int, default=48, help="LR patch")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    steps = Steps(args.batch, args.size)
+    space = steps.net.space
+    rows = space.random(args.architectures, torch.Generator().manual_seed(0))
+    genotypes = [space.decode(row) for row in rows]
+    with torch.no_grad(), batch_statistics(steps.net), batch_statistics(steps.literal):
+        difference = max(
+            (steps.net(steps.lr, g) - steps.literal(steps.lr, g)).abs().max().item()
+            for g in genotypes
+        )
+    assert difference < 1e-3, difference
+    print(f"{args.architectures} architectures, images equal to {difference:.1e}")
+
+    def each(function: Callable[[HNASGenotype], None]) -> float:
+        return sum(seconds(lambda g=g: function(g), args.repeats) for g in genotypes)
+
+    count = len(genotypes)
+    literal = each(steps.literal_policy) / count
+    images = {n: f"policy, {n} patches per score" for n in (args.batch, args.batch // 4)}
+    ours = {
+        n: seconds(lambda n=n: steps.policy(genotypes, n), args.repeats) / count for n in images
+    }
+    train_literal = each(lambda g: steps.train(steps.literal, g)) / count
+    train_ours = each(lambda g: steps.train(steps.net, g)) / count
+    print(f"{'CPU seconds per architecture':30} literal    ours   ratio")
+    rows = [(name, literal, ours[n]) for n, name in images.items()]
+    rows.append(("training of the supernet", train_literal, train_ours))
+    for name, before, after in rows:
+        print(f"{name:30} {before:7.3f} {after:7.3f} {before / after:6.2f}x")
+    print("time of our policy step:")
+    for kind, share in sorted(breakdown(steps, genotypes).items(), key=lambda item: -item[1]):
+        print(f"  {kind:24} {share:6.1%}")
+
+
+if __name__ == "__main__":
+    main()

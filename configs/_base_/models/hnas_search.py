@@ -1,0 +1,16 @@
+# The supernet of HNAS with its policy.  `area` of the released code is left out of the upsampling
+# operations: it computes what `nearest` does.
+_base_ = "hnas.py"
+
+model = dict(
+    generator=dict(
+        _delete_=True,
+        type="mmsrnas.HNASSupernet",
+        upscale_factor=2,
+        num_layers=12,
+        channels=8,
+        upsampling_ops=["sub_pixel", "deconvolution", "bilinear", "nearest"],
+        controller=dict(type="mmsrnas.HNASController", compat="fixed"),
+    )
+)
+custom_hooks = [dict(type="mmsrnas.GenotypeHook"), dict(type="mmsrnas.ExactResumeHook")]

@@ -1,0 +1,45 @@
+# The search of HNAS: after 5 epochs on the weights, 400 turns of 200 iterations on the weights and
+# 300 on the policy.  The optimizers of the paper, but for the policy: no weight decay, clipped
+# gradients, and several samples per update with a larger learning rate.
+total = 5 * 200 + 400 * (200 + 300)
+
+optim_wrapper = dict(
+    constructor="MultiOptimWrapperConstructor",
+    weights=dict(
+        type="OptimWrapper",
+        modules=[
+            "generator.stem",
+            "generator.cells",
+            "generator.upsampling_cells",
+            "generator.conv_last",
+        ],
+        optimizer=dict(type="Adam", lr=1e-3, betas=(0.9, 0.999)),
+        clip_grad=dict(max_norm=1),
+    ),
+    policy=dict(
+        type="OptimWrapper",
+        modules="generator.controller",
+        optimizer=dict(type="Adam", lr=1e-3, betas=(0.5, 0.999)),
+        clip_grad=dict(max_norm=5),
+    ),
+)
+param_scheduler = dict(
+    weights=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=1e-5)],
+    policy=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=5e-4)],
+)
+train_cfg = dict(
+    type="mmsrnas.RLSearchLoop",
+    max_iters=total,
+    val_interval=5000,
+    warmup_iters=5 * 200,
+    weight_iters=200,
+    policy_iters=300,
+    performance_weight=0.6,
+    num_samples=8,
+    num_references=16,
+    entropy_weight=(0.05, 0.005),
+    baseline_momentum=0.95,
+    cost=dict(metric="multi_adds", channels=64),
+)
+# An iteration on the weights uses one architecture; DDP must not wait for the others.
+find_unused_parameters = True

@@ -1,0 +1,23 @@
+# The training of tools/demo_denoise.py: the searched network, by --cfg-options
+# model.generator.genotype=work_dirs/demo_denoise/genotype.json, on the photographs of both parts.
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/hinas_denoise.py",
+    "../_base_/datasets/photographs_gray.py",
+]
+
+model = dict(generator=dict(base_channels=8))
+
+train_dataloader = _base_.train_dataloader
+train_dataloader.batch_size = 8
+train_dataloader.dataset = dict(
+    type="ConcatDataset", datasets=[train_dataloader.dataset, _base_.arch_dataloader.dataset]
+)
+
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=2e-3))
+param_scheduler = dict(type="CosineAnnealingLR", by_epoch=False, T_max=300, eta_min=1e-5)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=300)
+default_hooks = dict(
+    logger=dict(interval=20), checkpoint=dict(interval=300, save_best=None, max_keep_ckpts=2)
+)
+log_processor = dict(window_size=20)

@@ -1,0 +1,39 @@
+# The search of tools/demo_hnas.py: four layers, on the photographs of tools/demo.py.
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/hnas_search.py",
+    "../_base_/datasets/photographs_x2.py",
+    "../_base_/schedules/hnas_search.py",
+]
+
+runner_type = "mmsrnas.RLSearchRunner"
+model = dict(generator=dict(num_layers=4))
+
+train_dataloader = dict(batch_size=8)
+policy_dataloader = dict(_base_.arch_dataloader, batch_size=4)
+
+# Architectures are ranked on the held-out photographs.
+val_cfg = dict(_delete_=True, type="MultiValLoop")
+val_dataloader = dict(_base_.test_dataloader[0], _delete_=True)
+val_evaluator = dict(_base_.test_evaluator[0], _delete_=True)
+
+total = 160 + 4 * (15 + 25)
+optim_wrapper = dict(weights=dict(optimizer=dict(lr=1e-2)), policy=dict(optimizer=dict(lr=2e-3)))
+param_scheduler = dict(
+    weights=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=1e-5)],
+    policy=[dict(type="ConstantLR", by_epoch=False, factor=1.0)],
+)
+train_cfg = dict(
+    performance_weight=0.9,
+    max_iters=total,
+    val_interval=total,
+    policy_dataloader=policy_dataloader,
+    warmup_iters=160,
+    weight_iters=15,
+    policy_iters=25,
+    num_references=8,
+)
+default_hooks = dict(
+    logger=dict(interval=10), checkpoint=dict(interval=total, save_best=None, max_keep_ckpts=2)
+)
+log_processor = dict(window_size=10)

@@ -1,0 +1,6 @@
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/hinas_denoise.py",
+    "../_base_/datasets/bsd500_gray_sigma30.py",
+    "../_base_/schedules/hinas_train.py",
+]

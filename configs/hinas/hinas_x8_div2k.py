@@ -1,0 +1,12 @@
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/hinas_sr.py",
+    "../_base_/datasets/div2k_x8.py",
+    "../_base_/datasets/sr_test_x8.py",
+    "../_base_/schedules/hinas_train.py",
+]
+
+model = dict(generator=dict(upscale_factor=8))
+train_dataloader = _base_.train_dataloader
+train_dataloader.batch_size = 16
+train_dataloader.dataset.pipeline[3].gt_patch_size = 64 * 8

@@ -1,0 +1,3 @@
+_base_ = "hnas_a_x4_div2k.py"
+
+model = dict(generator=dict(genotype="HNAS_B"))

@@ -1,0 +1,319 @@
+"""The search of HNAS: weights and policy in turn."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import IterBasedTrainLoop, Runner
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
+
+from mmsrnas.engine.data import cycle, require_disjoint
+from mmsrnas.engine.supernet import find_supernet, unwrap
+from mmsrnas.genotypes import HNASGenotype
+from mmsrnas.models.hnas.cost import HNASCost
+from mmsrnas.models.hnas.supernet import batch_statistics, calibrate
+from mmsrnas.registry import LOOPS
+
+from .policy_gradient import PolicyGradient
+from .reward import Reward, mean_of_others
+
+__all__ = ["RLSearchLoop"]
+
+# Keeps the workers of the policy's data away from the random streams of the training data.
+SEED_OFFSET = 20_011
+
+PSNR_STD_MOMENTUM = 0.9
+
+
+@LOOPS.register_module()
+class RLSearchLoop(IterBasedTrainLoop):
+    """Trains the shared weights of a supernet and the policy over it in turn.
+
+    After ``warmup_iters`` iterations on the weights, ``weight_iters`` iterations on the weights
+    and ``policy_iters`` iterations on the policy alternate until ``max_iters``. All of them are
+    ordinary iterations: hooks, schedulers, checkpoints and logs count them alike.
+
+    * An iteration on the weights samples one architecture from the policy and trains it on a batch
+      of ``train_dataloader``.
+    * An iteration on the policy samples ``num_samples`` architectures, scores all of them on one
+      batch of ``policy_dataloader`` and takes one step of policy gradient, see
+      :class:`~mmsrnas.engine.runner.reward.Reward` and
+      :class:`~mmsrnas.engine.runner.policy_gradient.PolicyGradient`. Scoring normalises by the
+      statistics of the batch and changes nothing in the supernet.
+    * The first policy iteration of a turn also scores ``num_references`` random architectures.
+      They tell the spread of PSNR, and they are the random search beside the policy in the logs.
+
+    Samples depend on the seed and the number of the iteration alone, so that all processes of a
+    distributed search draw the same, and a resumed search draws what the whole one would have.
+
+    ``optim_wrapper`` is a dict of two, ``weights`` and ``policy``. Logs ``loss`` for weights; for
+    the policy ``reward``, ``psnr``, ``gain`` (over bicubic, in dB), ``cost`` (relative to random
+    architectures), ``entropy`` (1 for a uniform policy), ``baseline``, and ``random_psnr`` and
+    ``random_reward`` of the references. With ``compat='fixed'`` the quality of the samples is
+    relative to each other, and that of the references relative to the samples.
+
+    Args:
+        runner: The runner.
+        dataloader: Data of the weights.
+        max_iters: Iterations of both kinds.
+        policy_dataloader: Data of the policy, on images that ``train_dataloader`` has not.
+        performance_weight: lambda, the weight of image quality against cost, in [0, 1].
+        weight_iters: Iterations on the weights in a row.
+        policy_iters: Iterations on the policy in a row.
+        warmup_iters: First iterations, on the weights.
+        num_samples: Architectures per update of the policy, at least 2 with ``compat='fixed'``.
+        num_references: Random architectures per turn, at least 2.
+        entropy_weight: Weight of the entropy of the policy, first and last.
+        baseline_momentum: Share of the old baseline in the new one.
+        cost: Arguments of :class:`~mmsrnas.models.hnas.cost.HNASCost`: ``metric``, ``channels``,
+            ``lr_size``, ``device``.
+        weight_sampling: What trains the weights: samples of the ``'policy'`` or ``'uniform'`` ones.
+        allow_shared_images: Accept images that are in the data of the weights as well.
+        **kwargs: As for ``IterBasedTrainLoop``: ``val_begin``, ``val_interval``...
+
+    Raises:
+        ValueError: An argument that cannot be, or an image in both datasets.
+        TypeError: The generator of the model has no policy.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        max_iters: int,
+        policy_dataloader: DataLoader | dict | None = None,
+        performance_weight: float = 0.6,
+        weight_iters: int = 200,
+        policy_iters: int = 300,
+        warmup_iters: int = 0,
+        num_samples: int = 8,
+        num_references: int = 8,
+        entropy_weight: Sequence[float] = (0.05, 0.005),
+        baseline_momentum: float = 0.95,
+        cost: dict | None = None,
+        weight_sampling: str = "policy",
+        allow_shared_images: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        _check_at_least(1, weight_iters=weight_iters, policy_iters=policy_iters)
+        _check_at_least(0, warmup_iters=warmup_iters)
+        _check_at_least(2, num_references=num_references)
+        if weight_sampling not in ("policy", "uniform"):
+            raise ValueError(
+                "train_cfg.weight_sampling: expected 'policy' or 'uniform', "
+                f"got {weight_sampling!r}."
+            )
+        if policy_dataloader is None:
+            raise ValueError(
+                "train_cfg.policy_dataloader: the policy needs data of its own. Give it a "
+                "dataloader config like `train_dataloader`, on other images."
+            )
+        super().__init__(runner, dataloader, max_iters, **kwargs)
+        self.weight_iters = weight_iters
+        self.policy_iters = policy_iters
+        self.warmup_iters = warmup_iters
+        self.num_samples = num_samples
+        self.num_references = num_references
+        self.weight_sampling = weight_sampling
+        self.supernet = find_supernet(runner.model)
+        if not hasattr(self.supernet, "controller"):
+            raise TypeError(
+                f"model.generator: RLSearchLoop needs a supernet with a policy, "
+                f"{type(self.supernet).__name__} has none. Name type='mmsrnas.HNASSupernet'."
+            )
+        self.controller = self.supernet.controller
+        # `fixed` compares the samples of an update with each other.
+        _check_at_least(2 if self.controller.compat == "fixed" else 1, num_samples=num_samples)
+        _leave_policy_out_of_reduction(runner, self.controller)
+        scale, channels = self.supernet.upscale_factor, self.supernet.channels
+        self.reward = Reward(
+            performance_weight,
+            HNASCost(self.supernet.space, upscale_factor=scale, **(cost or {})),
+            self.controller.compat,
+            channels,
+        )
+        self.policy_gradient = PolicyGradient(self.controller, entropy_weight, baseline_momentum)
+        policy_dataloader = runner.build_dataloader(
+            policy_dataloader, seed=runner.seed + SEED_OFFSET
+        )
+        key = "train_cfg.policy_dataloader"
+        if not allow_shared_images:
+            require_disjoint(self.dataloader.dataset, policy_dataloader.dataset, key)
+        self.dataloader_iterator = self._alternate(
+            self.dataloader_iterator, cycle(policy_dataloader, key)
+        )
+
+    def _turn(self, iteration: int) -> int:
+        """Place of an iteration in its turn: below ``weight_iters`` it is one on the weights."""
+        past = iteration - self.warmup_iters
+        return max(0, past % (self.weight_iters + self.policy_iters)) if past >= 0 else 0
+
+    def _alternate(self, weights: Iterator, policy: Iterator) -> Iterator[Any]:
+        """Yields the batch of every iteration from the first one on."""
+        iteration = 0
+        while True:
+            yield next(weights if self._turn(iteration) < self.weight_iters else policy)
+            iteration += 1
+
+    def run(self) -> nn.Module:
+        """Checks the optimizers and trains."""
+        _check_optimizers(self.runner.optim_wrapper, self.runner.model)
+        for wrapper in self.runner.optim_wrapper.values():
+            wrapper.initialize_count_status(self.runner.model, self._iter, self._max_iters)
+        return super().run()
+
+    def run_iter(self, data_batch: dict) -> None:
+        """Takes one step on the weights or on the policy.
+
+        Args:
+            data_batch: Batch of the data that this iteration needs.
+        """
+        runner, turn = self.runner, self._turn(self._iter)
+        runner.call_hook("before_train_iter", batch_idx=self._iter, data_batch=data_batch)
+        if turn < self.weight_iters:
+            outputs = self._weight_step(data_batch)
+        else:
+            outputs = self._policy_step(data_batch, first=turn == self.weight_iters)
+        if self._validates_next():
+            # Before the checkpoint of this iteration, so that a resumed run has it, too.
+            self._calibrate(data_batch)
+        runner.call_hook(
+            "after_train_iter", batch_idx=self._iter, data_batch=data_batch, outputs=outputs
+        )
+        self._iter += 1
+
+    def _validates_next(self) -> bool:
+        done = self._iter + 1
+        return (
+            self.runner.val_loop is not None
+            and done >= self.val_begin
+            and (done % self.val_interval == 0 or done == self._max_iters)
+        )
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.runner.seed * 1_000_003 + self._iter)
+
+    def _decode(self, tokens: Tensor) -> list[HNASGenotype]:
+        return [self.supernet.space.decode(row) for row in tokens.tolist()]
+
+    @torch.no_grad()
+    def _sample_weights(self) -> HNASGenotype:
+        generator = self._generator()
+        if self.weight_sampling == "uniform":
+            return self._decode(self.supernet.space.random(1, generator))[0]
+        return self._decode(self.controller.sample(1, generator).tokens)[0]
+
+    def _weight_step(self, batch: dict) -> dict[str, Tensor]:
+        model, wrapper = self.runner.model, self.runner.optim_wrapper["weights"]
+        editor, genotype = unwrap(model), self._sample_weights()
+        with wrapper.optim_context(model):
+            data = editor.data_preprocessor(batch, True)
+            losses = model(**data, mode="loss", architecture=genotype)
+        loss, log = editor.parse_losses(losses)
+        wrapper.update_params(loss)
+        return log
+
+    def _policy_step(self, batch: dict, first: bool) -> dict[str, Tensor]:
+        official = self.controller.compat == "official"
+        if first and official:
+            self.policy_gradient.reset_baseline()
+        generator = self._generator()
+        sample = self.controller.sample(self.num_samples, generator)
+        genotypes = self._decode(sample.tokens)
+        references = []
+        if first:
+            space = self.supernet.space
+            references = self._decode(space.random(self.num_references, generator))
+        psnr, bicubic = self._score(batch, genotypes + references)
+        psnr, random_psnr = psnr.split([len(genotypes), len(references)])
+        if first:
+            self._update_psnr_std(random_psnr)
+        std = self.controller.psnr_std
+        rewards = self.reward(psnr, mean_of_others(psnr), std, genotypes)
+        log = self.policy_gradient.update(
+            sample, rewards, self.runner.optim_wrapper["policy"], self._iter / self._max_iters
+        )
+        cost = self.reward.cost
+        relative = sum(cost(genotype) for genotype in genotypes) / len(genotypes) / cost.mean
+        log |= {"psnr": psnr.mean(), "gain": psnr.mean() - bicubic, "cost": relative}
+        if first:
+            log["random_psnr"] = random_psnr.mean()
+            log["random_reward"] = self.reward(random_psnr, psnr.mean(), std, references).mean()
+        return log
+
+    def _update_psnr_std(self, psnr: Tensor) -> None:
+        old, new = self.controller.psnr_std, psnr.std()
+        if not old.isnan():
+            new = PSNR_STD_MOMENTUM * old + (1 - PSNR_STD_MOMENTUM) * new
+        old.copy_(new)
+
+    @torch.no_grad()
+    def _score(self, batch: dict, genotypes: Sequence[HNASGenotype]) -> tuple[Tensor, Tensor]:
+        """PSNR of architectures on a batch ``(N,)``, and that of bicubic interpolation."""
+        editor = unwrap(self.runner.model)
+        data = editor.data_preprocessor(batch, True)
+        inputs, samples = data["inputs"], data["data_samples"]
+
+        def to_image(x: Tensor) -> Tensor:
+            return editor.data_preprocessor.destruct(x.float().clone(), samples)
+
+        target = to_image(samples.gt_img)
+        psnr = []
+        with (
+            batch_statistics(self.supernet),
+            self.runner.optim_wrapper["weights"].optim_context(editor),
+        ):
+            for genotype in genotypes:
+                prediction = to_image(self.supernet(inputs, genotype))
+                psnr.append(self.reward.psnr(prediction, target))
+        scores = torch.stack([*psnr, self.reward.bicubic_psnr(to_image(inputs), target)])
+        all_reduce(scores, op="mean")
+        return scores[:-1], scores[-1]
+
+    def _calibrate(self, batch: dict) -> None:
+        """Gives the architecture that validation will run the statistics of a batch."""
+        data = unwrap(self.runner.model).data_preprocessor(batch, True)
+        calibrate(self.supernet, self.supernet.genotype(), [data["inputs"]])
+
+
+def _leave_policy_out_of_reduction(runner: Runner, policy: nn.Module) -> None:
+    """All processes compute the same gradient of the policy; DDP must not wait for it."""
+    if isinstance(runner.model, DistributedDataParallel):
+        editor, mine = (
+            runner.model.module,
+            {id(x) for x in (*policy.parameters(), *policy.buffers())},
+        )
+        entries = (*editor.named_parameters(), *editor.named_buffers())
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(
+            editor, [name for name, value in entries if id(value) in mine]
+        )
+        runner.model = runner.wrap_model(runner.cfg.get("model_wrapper_cfg"), editor)
+
+
+def _check_at_least(minimum: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < minimum:
+            raise ValueError(f"train_cfg.{name}: expected at least {minimum}, got {value!r}.")
+
+
+def _check_optimizers(wrapper: OptimWrapper | OptimWrapperDict, model: nn.Module) -> None:
+    """Every parameter belongs to one of the two optimizers, and to the right one."""
+    advice = "Start from configs/_base_/schedules/hnas_search.py."
+    if not isinstance(wrapper, OptimWrapperDict) or set(wrapper.keys()) != {"weights", "policy"}:
+        raise ValueError(
+            "optim_wrapper: RLSearchLoop needs a dict of two wrappers, 'weights' and 'policy'. "
+            + advice
+        )
+    policy = {id(p): name for name, p in find_supernet(model).arch_parameters()}
+    weights = {id(p): name for name, p in model.named_parameters() if id(p) not in policy}
+    for key, expected in (("weights", weights), ("policy", policy)):
+        groups = wrapper[key].optimizer.param_groups
+        found = {id(p) for group in groups for p in group["params"]}
+        missing = [name for i, name in expected.items() if i not in found]
+        if missing or found - expected.keys():
+            example = f"misses {missing[0]}" if missing else "has parameters of the other"
+            raise ValueError(f"optim_wrapper.{key}.modules: {example}. {advice}")

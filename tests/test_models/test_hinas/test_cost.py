@@ -1,0 +1,112 @@
+import itertools
+import random
+
+import pytest
+import torch
+from torch import nn
+
+from mmsrnas.genotypes import HINAS_OPS, HiNASGenotype
+from mmsrnas.models import HiNASNet, HiNASSupernet
+
+TASKS = {"denoise": ("denoise", 1, 1), "sr": ("sr", 3, 3)}
+
+
+def paths(layers, levels):
+    for path in itertools.product(range(levels), repeat=layers):
+        if all(abs(a - b) <= 1 for a, b in itertools.pairwise((0, *path))):
+            yield path
+
+
+def decide(net, op, path):
+    """Alpha and beta of which all but one network have no probability."""
+    with torch.no_grad():
+        net.alpha.zero_()[..., HINAS_OPS.index(op)] = 200.0
+        net.beta.zero_()
+        steps = itertools.pairwise((0, *path))
+        for rows, (a, b) in zip(net.beta.split(net.levels[:-1]), steps, strict=True):
+            rows[a, b - a + 1] = 200.0
+
+
+def network(task, op, path, activation="leaky_relu"):
+    cell = ((op, 0), (op, 1)) * 3
+    return HiNASNet(HiNASGenotype((cell,) * len(path), path, 8, (1, 1.5, 2), activation), *task)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+@pytest.mark.parametrize("cost", ["params", "macs"])
+def test_cost_of_decided_supernets_is_that_of_the_network(task, cost):
+    net = HiNASSupernet(*task, num_layers=3, num_nodes=3, base_channels=8, cost=cost)
+    random.seed(0)
+    for op, path in random.sample(list(itertools.product(HINAS_OPS[:-1], paths(3, 3))), 15):
+        decide(net, op, path)
+        derived = network(task, op, path)
+        if cost == "params":
+            expected = sum(p.numel() for p in derived.parameters())
+        else:
+            convs = [m for m in derived.modules() if isinstance(m, nn.Conv2d)]
+            expected = sum(m.weight.numel() for m in convs)
+        assert net.expected_cost().item() * 1e6 == pytest.approx(expected, rel=1e-6)
+
+
+def test_published_closed_forms():
+    net = HiNASSupernet("denoise", 1, 1, num_layers=3, num_nodes=4, base_channels=20)
+    for op, path, params in (
+        ("conv_3x3", (0, 0, 0), 238_369),
+        ("dil_conv_5x5", (1, 2, 2), 996_969),
+        ("skip_connect", (1, 1, 1), 164_169),
+    ):
+        decide(net, op, path)
+        assert net.expected_cost().item() * 1e6 == pytest.approx(params, rel=1e-6)
+
+
+def test_prelu_counts_its_slopes():
+    net = HiNASSupernet("sr", 3, 3, 2, 3, 8, activation="prelu")
+    decide(net, "sep_conv_5x5", (0, 1))
+    derived = network(("sr", 3, 3), "sep_conv_5x5", (0, 1), "prelu")
+    params = sum(p.numel() for p in derived.parameters())
+    assert net.expected_cost().item() * 1e6 == pytest.approx(params, rel=1e-6)
+
+
+def test_cost_is_the_average_over_paths():
+    net = HiNASSupernet("sr", 3, 3, num_layers=3, num_nodes=3, base_channels=8).double()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        net.beta.normal_()
+    beta, average, total = net.beta.detach().clone(), 0.0, 0.0
+    moves = [rows.tolist() for rows in net.transitions()]
+    for path in paths(3, 3):
+        steps = enumerate(itertools.pairwise((0, *path)))
+        probability = torch.tensor([moves[n][a][b - a + 1] for n, (a, b) in steps]).prod().item()
+        decide(net, "conv_3x3", path)
+        average += probability * net.expected_cost().item()
+        total += probability
+    with torch.no_grad():
+        net.beta.copy_(beta)
+    assert total == pytest.approx(1)
+    assert net.expected_cost().item() == pytest.approx(average)
+
+
+def test_cost_has_the_gradient_of_its_differences():
+    net = HiNASSupernet("denoise", 1, 1, num_layers=3, num_nodes=2, base_channels=4).double()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        net.alpha.normal_()
+        net.beta.normal_()
+    net.expected_cost().backward()
+    for param in (net.alpha, net.beta):
+        for index in [(0,) * param.dim(), (1,) * param.dim()]:
+            values = []
+            for step in (1e-5, -2e-5):
+                with torch.no_grad():
+                    param[index] += step
+                values.append(net.expected_cost().item())
+            with torch.no_grad():
+                param[index] += 1e-5
+            slope = (values[0] - values[1]) / 2e-5
+            assert param.grad[index].item() == pytest.approx(slope, rel=1e-4, abs=1e-9)
+    assert net.alpha.grad.abs().max() > 0
+
+
+def test_unknown_cost_is_refused():
+    with pytest.raises(ValueError, match="cost: expected one of"):
+        HiNASSupernet(cost="latency")

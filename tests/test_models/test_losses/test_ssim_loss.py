@@ -1,0 +1,40 @@
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from mmsrnas.models import SSIMLoss
+
+
+def test_equals_the_original(refs):
+    dump = torch.load(refs / "hinas" / "losses.pt", weights_only=False)
+    a, b, losses = dump["a"], dump["b"], dump["losses"]
+    assert SSIMLoss()(a, b).item() == pytest.approx(losses["log_ssim"], abs=1e-6)
+    assert SSIMLoss(mode="negative")(a, b).item() == pytest.approx(losses["neg_ssim"], abs=1e-6)
+    assert SSIMLoss(0.3)(a, b).item() == pytest.approx(0.3 * losses["log_ssim"], abs=1e-6)
+
+
+def test_equals_skimage_away_from_the_border():
+    torch.manual_seed(0)
+    a = torch.rand(1, 1, 40, 44, dtype=torch.double)
+    b = (a + 0.1 * torch.randn_like(a)).clamp(0, 1)
+    _, full = structural_similarity(
+        a[0, 0].numpy(),
+        b[0, 0].numpy(),
+        data_range=1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    # The original pads with zeros, scikit-image mirrors: they agree away from the border.
+    ours = SSIMLoss().similarity(a, b)[0, 0].numpy()
+    assert abs(ours - full)[5:-5, 5:-5].max() < 1e-5
+    assert abs(ours - full).max() > 1e-3
+
+
+def test_gradient_and_bad_mode():
+    x = torch.rand(1, 1, 12, 12, dtype=torch.double, requires_grad=True)
+    target = torch.rand(1, 1, 12, 12, dtype=torch.double)
+    assert torch.autograd.gradcheck(lambda p: SSIMLoss()(p, target), x)
+    with pytest.raises(ValueError, match="mode of SSIMLoss"):
+        SSIMLoss(mode="ms")
