@@ -4,9 +4,12 @@ Trains a small DRN x2 with and without the closed loop, searches channel numbers
 the Multi-Adds with searched, uniform and random widths, fine-tunes, and prints a table:
 
     python benchmarks/drc_real_data.py --train BSDS500/train BSDS500/test --bench bench
+
+Started again with the same options, it goes on after the last finished run.
 """
 
 import argparse
+import json
 import runpy
 import shutil
 import sys
@@ -93,26 +96,33 @@ class Experiment:
         cfg.randomness, cfg.log_level = {"seed": self.seed}, "ERROR"
         return cfg
 
-    def run(self, name: str, cfg: Config) -> Runner:
-        """Trains, and tests where the generator is a network."""
-        cfg.work_dir = str(self.folder / name)
-        cfg.experiment_name = f"{self.folder.name}_{name}"
-        runner = Runner.from_cfg(cfg)
-        runner.train()
-        net = runner.model.generator
-        if not hasattr(net, "arch_parameters"):
-            result = TestResult()
-            runner.register_hook(result)
-            runner.test()
-            params = sum(p.numel() for p in net.parameters())
-            cost = WidthCost(net, find_sites(net)).full()
-            self.rows[name] = result.metrics | {"params": params, "multi_adds": cost / 1e9}
-            print(f"seed {self.seed}, {name}: {self.rows[name]}", flush=True)
-        return runner
+    def run(self, name: str, cfg: Config) -> None:
+        """Trains, and tests where the generator is a network; once."""
+        file = self.folder / f"{name}.json"
+        if not file.is_file():
+            cfg.work_dir = str(self.folder / name)
+            cfg.experiment_name = f"{self.folder.name}_{name}"
+            runner = Runner.from_cfg(cfg)
+            runner.train()
+            supernet = hasattr(runner.model.generator, "arch_parameters")
+            file.write_text(json.dumps({} if supernet else self.evaluate(runner)))
+        self.rows[name] = json.loads(file.read_text())
+        print(f"seed {self.seed}, {name}: {self.rows[name]}", flush=True)
+
+    def evaluate(self, runner: Runner) -> dict[str, float]:
+        """Test metrics and cost of a trained network."""
+        net, result = runner.model.generator, TestResult()
+        runner.register_hook(result)
+        runner.test()
+        params = sum(p.numel() for p in net.parameters())
+        cost = WidthCost(net, find_sites(net)).full()
+        return result.metrics | {"params": params, "multi_adds": cost / 1e9}
 
     def prune(self, name: str, checkpoint: Path, *widths: str) -> Path:
         """Runs tools/prune.py."""
         folder = self.folder / f"{name}_pruned"
+        if (folder / "genotype.json").is_file():
+            return folder
         config = self.folder / "prune.py"
         self.config("train", 1).dump(config)
         sys.argv = ["prune.py", str(config), str(checkpoint), *widths, "--work-dir", str(folder)]
@@ -162,6 +172,8 @@ def main() -> None:
     print(f"| network | params | Multi-Adds | {' | '.join(columns)} |")
     print(f"|---|---|---|{'---|' * len(columns)}")
     for name in results[0]:
+        if not results[0][name]:
+            continue  # the search
         rows = [result[name] for result in results]
         values = [" / ".join(f"{row[column]:.2f}" for row in rows) for column in columns]
         params = " / ".join(f"{row['params']:,}" for row in rows)
