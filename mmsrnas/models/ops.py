@@ -59,24 +59,6 @@ class Depthwise(nn.Conv2d):
         return _join_phases(phases, self.dilation[0], x)
 
 
-class Pointwise(Conv):
-    """Dense 1x1 convolution as a matrix product.
-
-    Unlike a convolution, a matrix product does not keep its input where its weights are frozen:
-    less memory in the architecture step.
-
-    Args:
-        channels: Input and output channels.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Mixes the channels of ``(N, C, H, W)``."""
-        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1)).permute(0, 3, 1, 2)
-
-
 class SepConv(nn.Module):
     """Twice ReLU, depthwise and pointwise convolution, without bias or normalisation.
 
@@ -88,17 +70,19 @@ class SepConv(nn.Module):
     def __init__(self, channels: int, kernel_size: int) -> None:
         super().__init__()
         self.depthwise1 = Depthwise(channels, kernel_size)
-        self.pointwise1 = Pointwise(channels)
+        self.pointwise1 = Conv(channels, 1)
         self.depthwise2 = Depthwise(channels, kernel_size)
         self.pointwise = Conv(channels, 1)
 
-    def spatial(self, activated: Tensor) -> Tensor:
-        """All but the first ReLU and the last pointwise convolution."""
-        return self.depthwise2(F.relu(self.pointwise1(self.depthwise1(activated))))
-
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, C, H, W)`` to the same shape."""
-        return self.pointwise(self.spatial(F.relu(x)))
+        x = self.pointwise1(self.depthwise1(F.relu(x)))
+        return self.pointwise(self.depthwise2(F.relu(x)))
+
+    def spatial(self, activated: Tensor) -> Tensor:
+        """All but the first ReLU and the last pointwise convolution, for a mixture."""
+        x = _pointwise(self.depthwise1(activated), self.pointwise1.weight)
+        return self.depthwise2(F.relu(x))
 
 
 class DilConv(nn.Module):
@@ -134,7 +118,7 @@ class MixedOp(nn.Module):
 
     def __init__(self, names: Sequence[str], channels: int) -> None:
         super().__init__()
-        self.ops = nn.ModuleList(OPS.build(dict(type=name, channels=channels)) for name in names)
+        self.ops = nn.ModuleList(OPS.get(name)(channels) for name in names)
         self.dense = self._indices(Conv)
         self.separable = self._indices(SepConv)
         self.dilated = self._indices(DilConv)
@@ -161,9 +145,7 @@ class MixedOp(nn.Module):
         pointwise = [
             weights[i] * self.ops[i].pointwise.weight for i in self.separable + self.dilated
         ]
-        joined = torch.cat([branch.permute(0, 2, 3, 1) for branch in branches], dim=3)
-        joined = F.linear(joined, torch.cat(pointwise, dim=1).flatten(1))
-        return mixed + joined.permute(0, 3, 1, 2)
+        return mixed + _pointwise(torch.cat(branches, dim=1), torch.cat(pointwise, dim=1))
 
 
 class MixedConv(torch.autograd.Function):
@@ -231,6 +213,15 @@ def _centre(large: Tensor, small: Tensor) -> Tensor:
     """The centre of a kernel, in the size of a smaller one."""
     margin = (large.size(-1) - small.size(-1)) // 2
     return large[..., margin : margin + small.size(-1), margin : margin + small.size(-1)]
+
+
+def _pointwise(x: Tensor, weight: Tensor) -> Tensor:
+    """A 1x1 convolution of ``(N, C, H, W)`` as a matrix product.
+
+    Unlike a convolution, a matrix product does not keep its input where the weights are frozen:
+    less memory in the architecture step.
+    """
+    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
 
 
 def _split_phases(x: Tensor, step: int) -> Tensor:
