@@ -13,4 +13,4 @@ model = dict(
         controller=dict(type="mmsrnas.HNASController", compat="fixed"),
     )
 )
-custom_hooks = [dict(type="mmsrnas.GenotypeHook"), dict(type="mmsrnas.ExactResumeHook")]
+custom_hooks = [dict(type="mmsrnas.GenotypeHook")]

@@ -22,5 +22,4 @@ custom_hooks = [
     dict(type="mmsrnas.GenotypeHook"),
     dict(type="mmsrnas.SearchEarlyStopHook", interval=25, patience=20, begin=25 * 60),
     dict(type="mmsrnas.DiscreteValHook"),
-    dict(type="mmsrnas.ExactResumeHook"),
 ]

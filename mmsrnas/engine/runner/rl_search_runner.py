@@ -16,7 +16,7 @@ class RLSearchRunner(Runner):
     """mmengine's runner, with what every search by reinforcement learning needs.
 
     It adds :class:`~mmsrnas.engine.hooks.GenotypeHook` and
-    :class:`~mmsrnas.engine.hooks.ExactResumeHook` where ``custom_hooks`` does not name them.
+    :class:`~mmsrnas.engine.hooks.ExactResumeHook` where the config does not name them.
     The alternation of weights and policy is that of
     :class:`~mmsrnas.engine.runner.RLSearchLoop`; the stock runner runs it, too.
 
@@ -44,6 +44,7 @@ class RLSearchRunner(Runner):
                 f"got {loop!r}. Leave runner_type out for another loop."
             )
         hooks = list(custom_hooks or [])
-        present = {str(hook.get("type")).rpartition(".")[2] for hook in hooks}
+        named = [*hooks, *filter(None, (kwargs.get("default_hooks") or {}).values())]
+        present = {str(hook.get("type")).rpartition(".")[2] for hook in named}
         hooks += [{"type": f"mmsrnas.{name}"} for name in HOOKS_OF_A_SEARCH if name not in present]
         super().__init__(*args, train_cfg=train_cfg, custom_hooks=hooks, **kwargs)
