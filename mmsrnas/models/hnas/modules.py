@@ -264,6 +264,8 @@ class HNASBase(BaseModule):
         upscale_factor: Ratio of HR to LR size.
         norm: Normalise the stem.
         img_range: The value that the network sees for 1.0 of the input.
+        global_skip: Add the bicubic interpolation of the input to the output, which the network
+            starts as; the published one has no such path.
         init_cfg: Initialisation config of mmengine.
 
     Raises:
@@ -277,6 +279,7 @@ class HNASBase(BaseModule):
         upscale_factor: int,
         norm: bool,
         img_range: float = 255.0,
+        global_skip: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -286,6 +289,7 @@ class HNASBase(BaseModule):
         self.channels = channels
         self.upscale_factor = upscale_factor
         self.img_range = img_range
+        self.global_skip = global_skip
         mean = torch.tensor(RGB_MEAN).view(1, 3, 1, 1) * img_range
         self.register_buffer("mean", mean, persistent=False)
         width = num_nodes * channels
@@ -293,6 +297,9 @@ class HNASBase(BaseModule):
             nn.Conv2d(3, width, 3, padding=1, bias=False), *_norm(width, norm, affine=True)
         )
         self.conv_last = nn.Conv2d(width, 3, 3, padding=1)
+        if global_skip:
+            nn.init.zeros_(self.conv_last.weight)
+            nn.init.zeros_(self.conv_last.bias)
 
     def run_cells(self, x: Tensor, cells: Sequence) -> Tensor:
         """Runs the network.
@@ -312,4 +319,9 @@ class HNASBase(BaseModule):
             if index < len(cells):  # cells read rectified features, the last convolution does not
                 output = F.relu(output, inplace=True)
                 previous, current = (output if upsamples else current), output
-        return (self.conv_last(output) + self.mean) / self.img_range
+        output = self.conv_last(output)
+        if self.global_skip:
+            return output / self.img_range + F.interpolate(
+                x, scale_factor=self.upscale_factor, mode="bicubic"
+            )
+        return (output + self.mean) / self.img_range

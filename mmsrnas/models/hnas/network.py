@@ -55,6 +55,8 @@ class HNASNet(HNASBase):
         channels: Channels of a node; the features have four times as many with four nodes.
         img_range: The value that the network sees for 1.0 of the input; 255 suits the weights of
             the released code.
+        global_skip: Add the bicubic interpolation of the input to the output, which the network
+            starts as; the published one has no such path.
         init_cfg: Initialisation config of mmengine.
 
     Raises:
@@ -68,10 +70,13 @@ class HNASNet(HNASBase):
         upscale_factor: int = 2,
         channels: int = 64,
         img_range: float = 255.0,
+        global_skip: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         genotype = load_genotype(genotype, method="hnas")
-        super().__init__(channels, genotype.num_nodes, upscale_factor, False, img_range, init_cfg)
+        super().__init__(
+            channels, genotype.num_nodes, upscale_factor, False, img_range, global_skip, init_cfg
+        )
         self.genotype = genotype
         self.cells = nn.ModuleList(
             DerivedCell(

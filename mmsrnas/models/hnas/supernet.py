@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmsrnas.genotypes import HNAS_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
 from mmsrnas.registry import MODELS
 
+from .alignment import align
 from .modules import HNASBase, HNASCell, build_op
 from .space import HNASSpace
 
@@ -82,6 +83,11 @@ class HNASSupernet(HNASBase):
         upsampling_ops: Operations of the upsampling cell.
         controller: Config of the policy.
         img_range: The value that the network sees for 1.0 of the input.
+        global_skip: Add the bicubic interpolation of the input to the output; train what was found
+            in the same way. Normalised features have lost the brightness of the image, so that
+            without it the shared weights stay far below interpolation.
+        aligned: Start all operations near the identity, see :func:`align`; otherwise at random, as
+            the released code does.
         init_cfg: Initialisation config of mmengine.
 
     Raises:
@@ -98,9 +104,13 @@ class HNASSupernet(HNASBase):
         upsampling_ops: Sequence[str] = HNAS_UPSAMPLING_OPS,
         controller: dict | None = None,
         img_range: float = 255.0,
+        global_skip: bool = False,
+        aligned: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(channels, num_nodes, upscale_factor, True, img_range, init_cfg)
+        super().__init__(
+            channels, num_nodes, upscale_factor, True, img_range, global_skip, init_cfg
+        )
         self.space = HNASSpace(num_layers, num_nodes, normal_ops, upsampling_ops)
         args = (channels, num_nodes)
         self.cells = nn.ModuleList(
@@ -111,6 +121,8 @@ class HNASSupernet(HNASBase):
             SharedCell(*args, self.space.upsampling_ops, upscale_factor, upsamples=True)
             for _ in range(num_layers)
         )
+        if aligned:
+            align([*self.cells, *self.upsampling_cells])
         cfg = dict(type="mmsrnas.HNASController") | (controller or {})
         self.controller = MODELS.build(cfg | {"space": self.space})
 

@@ -119,6 +119,20 @@ def test_value_range_is_that_of_the_editor():
         assert math.isclose(output[0, channel].mean().item(), mean, rel_tol=1e-5)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [2, 3, 4, 8])
+def test_global_skip_adds_bicubic_interpolation(scale):
+    torch.manual_seed(0)
+    skip = HNASNet("HNAS_A", scale, channels=3, global_skip=True)
+    x = torch.rand(1, 3, 6, 5)
+    bicubic = nn.functional.interpolate(x, scale_factor=scale, mode="bicubic")
+    assert torch.equal(skip(x), bicubic)
+    plain = HNASNet("HNAS_A", scale, channels=3)
+    skip.load_state_dict(plain.state_dict())
+    mean = plain.mean / plain.img_range
+    torch.testing.assert_close(skip(x) - bicubic, plain(x) - mean, rtol=0, atol=1e-6)
+
+
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"upscale_factor.*got 5"):
         HNASNet("HNAS_A", upscale_factor=5)

@@ -64,7 +64,7 @@ def test_published_size():
 def test_supernet_without_normalisation_equals_the_derived_network():
     """The network of the genotype, with the weights of the supernet, computes the same."""
     torch.manual_seed(0)
-    net = HNASSupernet(num_layers=3, channels=4, num_nodes=3, upscale_factor=3).double().eval()
+    net = HNASSupernet(3, 3, channels=4, num_nodes=3, aligned=False).double().eval()
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_var.fill_(1 - module.eps)
@@ -118,6 +118,15 @@ def test_other_scales_and_the_ops_of_the_paper(scale):
         output = net(torch.rand(2, 3, 5, 4), net.space.decode(row))
         output.mean().backward()
         assert output.shape == (2, 3, 5 * scale, 4 * scale)
+
+
+@torch.no_grad()
+def test_with_global_skip_all_architectures_start_as_bicubic_interpolation():
+    net = HNASSupernet(3, 2, 3, 2, global_skip=True).eval()
+    x = torch.rand(2, 3, 5, 4)
+    for row in net.space.random(3):
+        expected = nn.functional.interpolate(x, scale_factor=3, mode="bicubic")
+        assert torch.equal(net(x, net.space.decode(row)), expected)
 
 
 def test_wrong_arguments_are_refused():
