@@ -1,5 +1,6 @@
 # The supernet of HNAS with its policy.  `area` of the released code is left out of the upsampling
-# operations: it computes what `nearest` does.
+# operations: it computes what `nearest` does.  `global_skip` is not in the paper; train what was
+# found with it, too.
 _base_ = "hnas.py"
 
 model = dict(
@@ -9,6 +10,7 @@ model = dict(
         upscale_factor=2,
         num_layers=12,
         channels=8,
+        global_skip=True,
         upsampling_ops=["sub_pixel", "deconvolution", "bilinear", "nearest"],
         controller=dict(type="mmsrnas.HNASController", compat="fixed"),
     )

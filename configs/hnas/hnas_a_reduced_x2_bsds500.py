@@ -1,0 +1,14 @@
+# HNAS-A, or what the reduced search found, at the width of the search and in its short time
+# (docs/hnas.md).
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/hnas.py",
+    "../_base_/datasets/bsds500_x2.py",
+    "../_base_/schedules/hnas_train.py",
+]
+
+model = dict(generator=dict(channels=8, global_skip=True))
+
+total = 2000
+param_scheduler = dict(T_max=total)
+train_cfg = dict(max_iters=total, val_interval=total)
