@@ -30,7 +30,7 @@ from mmsrnas.genotypes import HNASGenotype
 from mmsrnas.models import HNASSupernet
 from mmsrnas.models.hnas.controller import reinforce_loss
 from mmsrnas.models.hnas.cost import HNASCost
-from mmsrnas.models.hnas.supernet import batch_statistics
+from mmsrnas.models.hnas.normalization import batch_statistics
 
 
 class LiteralSupernet(HNASSupernet):
@@ -108,7 +108,7 @@ class Steps:
         tokens = [net.space.encode(genotype) for genotype in genotypes]
         sample = net.controller.evaluate(torch.tensor(tokens))
         lr, target = self.lr[:images], self.hr[:images] * 255
-        with torch.no_grad(), batch_statistics(net):
+        with torch.no_grad(), batch_statistics():
             scores = [self.reward.psnr(net(lr, g) * 255, target) for g in genotypes]
         self.reward.bicubic_psnr(lr * 255, target)  # for the log
         psnr = torch.stack(scores)
@@ -157,7 +157,7 @@ def main() -> None:
     space = steps.net.space
     rows = space.random(args.architectures, torch.Generator().manual_seed(0))
     genotypes = [space.decode(row) for row in rows]
-    with torch.no_grad(), batch_statistics(steps.net), batch_statistics(steps.literal):
+    with torch.no_grad(), batch_statistics():
         difference = max(
             (steps.net(steps.lr, g) - steps.literal(steps.lr, g)).abs().max().item()
             for g in genotypes

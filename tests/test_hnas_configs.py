@@ -34,7 +34,9 @@ def test_costs_of_metafile_and_page(model):
     network = init_generator(cfg)
     counts = count_complexity(network, (3, height, width))
     assert model["Metadata"] == {"Parameters": counts.params, "FLOPs": counts.multi_adds}
-    assert multi_adds(network.genotype, network.channels, scale, (height, width)) == counts.multi_adds
+    assert (
+        multi_adds(network.genotype, network.channels, scale, (height, width)) == counts.multi_adds
+    )
     readme = (ROOT / "configs/hnas/README.md").read_text()
     (row,) = [line for line in readme.splitlines() if f"[{model['Name']}]" in line]
     assert f"| {counts.params:,} | {counts.multi_adds / 1e9:.2f} G |" in row

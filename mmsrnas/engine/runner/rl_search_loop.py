@@ -15,7 +15,8 @@ from mmsrnas.engine.data import cycle, require_disjoint
 from mmsrnas.engine.supernet import find_supernet, unwrap
 from mmsrnas.genotypes import HNASGenotype
 from mmsrnas.models.hnas.cost import HNASCost
-from mmsrnas.models.hnas.supernet import batch_statistics, calibrate
+from mmsrnas.models.hnas.normalization import batch_statistics
+from mmsrnas.models.hnas.supernet import calibrate
 from mmsrnas.registry import LOOPS
 
 from .policy_gradient import PolicyGradient
@@ -264,7 +265,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         target = to_image(samples.gt_img)
         psnr = []
         with (
-            batch_statistics(self.supernet),
+            batch_statistics(),
             self.runner.optim_wrapper["weights"].optim_context(editor),
         ):
             for genotype in genotypes:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .modules import RCAB
+from .normalization import BatchNorm
 
 __all__ = ["align"]
 
@@ -29,7 +30,7 @@ def align(cells: Iterable[nn.Module]) -> None:
             if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                 module.weight.mul_(NOISE).add_(_identity(module))
             elif isinstance(module, RCAB):  # x + body(x), with a body of zero
-                norms = [layer for layer in module.body if isinstance(layer, nn.BatchNorm2d)]
+                norms = [layer for layer in module.body if isinstance(layer, BatchNorm)]
                 nn.init.zeros_(norms[-1].weight)
 
 

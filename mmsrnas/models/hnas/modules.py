@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from mmsrnas.models.ops import Conv, Depthwise
 
+from .normalization import BatchNorm
+
 __all__ = ["RCAB", "HNASBase", "HNASCell", "UpDownProjection", "build_op"]
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
@@ -25,7 +27,7 @@ def check_scale(upscale_factor: int) -> None:
 
 
 def _norm(channels: int, norm: bool, affine: bool = False) -> list[nn.Module]:
-    return [nn.BatchNorm2d(channels, affine=affine)] if norm else []
+    return [BatchNorm(channels, affine=affine)] if norm else []
 
 
 class ChannelAttention(nn.Module):

@@ -1,7 +1,6 @@
 """The supernet of HNAS: the weights of every architecture, of which one runs at a time."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -12,9 +11,10 @@ from mmsrnas.registry import MODELS
 
 from .alignment import align
 from .modules import HNASBase, HNASCell, build_op
+from .normalization import BatchNorm
 from .space import HNASSpace
 
-__all__ = ["HNASSupernet", "batch_statistics", "calibrate"]
+__all__ = ["HNASSupernet", "calibrate"]
 
 
 class SharedCell(HNASCell):
@@ -158,32 +158,6 @@ class HNASSupernet(HNASBase):
         return self.run_cells(x, cells)
 
 
-def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:
-    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-@contextmanager
-def batch_statistics(model: nn.Module) -> Iterator[None]:
-    """Normalises by the statistics of the batch, and leaves the running ones alone.
-
-    The running statistics of a supernet mix all architectures; they fit none.
-
-    Args:
-        model: The model, in training mode inside.
-    """
-    norms = _norms(model)
-    training = model.training
-    for norm in norms:
-        norm.track_running_stats = False
-    model.train()
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
-        model.train(training)
-
-
 @torch.no_grad()
 def calibrate(net: HNASSupernet, architecture: HNASGenotype, batches: Iterable[Tensor]) -> None:
     """Replaces the running statistics of an architecture by those of its own activations.
@@ -193,7 +167,7 @@ def calibrate(net: HNASSupernet, architecture: HNASGenotype, batches: Iterable[T
         architecture: The architecture; what it does not use is reset.
         batches: LR images ``(N, 3, H, W)`` in [0, 1]; statistics are averaged over the batches.
     """
-    norms, training = _norms(net), net.training
+    norms, training = [m for m in net.modules() if isinstance(m, BatchNorm)], net.training
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()

@@ -8,14 +8,14 @@ from mmsrnas.genotypes import HNAS_PAPER_NORMAL_OPS
 from mmsrnas.models import HNASSupernet
 from mmsrnas.models.hnas.alignment import align
 from mmsrnas.models.hnas.modules import HNASCell, build_op
-from mmsrnas.models.hnas.supernet import batch_statistics
+from mmsrnas.models.hnas.normalization import batch_statistics
 
 
 def agreement(net, x, count=12):
     """Mean correlation of the last features of random architectures."""
     features = []
     handle = net.conv_last.register_forward_hook(lambda m, args, out: features.append(args[0]))
-    with torch.no_grad(), batch_statistics(net):
+    with torch.no_grad(), batch_statistics():
         for row in net.space.random(count, torch.Generator().manual_seed(1)):
             net(x, net.space.decode(row))
     handle.remove()
