@@ -76,8 +76,9 @@ def main() -> None:
     cfg = search_config(args, meta)
     genotype = build_supernet(cfg, checkpoint, args.checkpoint).genotype()
     out = args.out or args.checkpoint.with_name("genotype.json")
-    origin = provenance(args.config, meta.get("seed"), meta.get("iter"))
-    genotype.save(out, origin | {"checkpoint": str(args.checkpoint)})
+    source = args.config or meta.get("experiment_name")
+    origin = provenance(source, meta.get("seed"), meta.get("iter"))
+    genotype.save(out, origin | {"checkpoint": args.checkpoint.name})
     draw_genotype(genotype, out.with_suffix(".png"))
     print(f"{args.checkpoint} after {meta.get('iter')} iterations:")
     for field, value in genotype.to_dict().items():

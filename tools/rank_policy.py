@@ -2,8 +2,8 @@
 
 Scores the most likely architecture of the policy, many of its samples, and as many random
 architectures, all on the whole validation set.  Random search with the same number of evaluations
-always stands beside the policy.  Writes the best of the policy as genotypes, everything that was
-scored as a table, and the Pareto front over it as a picture.
+always stands beside the policy.  Writes the best of both as genotypes (``top1.json``,
+``random1.json``), everything that was scored as a table, and the Pareto front over it as a picture.
 """
 
 import argparse
@@ -111,8 +111,9 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     write_table(candidates, supernet, cost, out / "architectures.csv")
     plot_front(candidates, cost.metric, out / "pareto.png")
-    origin = provenance(args.config, meta.get("seed"), meta.get("iter"))
-    write_best(candidates, origin | {"checkpoint": str(args.checkpoint)}, args.top_k, out)
+    source = args.config or meta.get("experiment_name")
+    origin = provenance(source, meta.get("seed"), meta.get("iter"))
+    write_best(candidates, origin | {"checkpoint": args.checkpoint.name}, args.top_k, out)
     report(candidates, bicubic, cost)
     print(f"Written to {out}. To train the best architecture:")
     print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}/top1.json")
@@ -137,12 +138,13 @@ def write_table(
 
 
 def write_best(candidates: list[Candidate], origin: dict, count: int, out: Path) -> None:
-    """The best architectures of the policy as genotypes with their drawings."""
-    found = [c for c in candidates if c.group != "random"]
-    for rank, c in enumerate(sorted(found, key=lambda c: -c.reward)[:count], start=1):
-        scores = {"reward": c.reward, "psnr": c.psnr, "cost": c.cost, "group": c.group}
-        c.genotype.save(out / f"top{rank}.json", origin | scores)
-        draw_genotype(c.genotype, out / f"top{rank}.png")
+    """The best of the policy, and the best random ones, as genotypes with their drawings."""
+    for name, random in (("top", False), ("random", True)):
+        found = [c for c in candidates if (c.group == "random") == random]
+        for rank, c in enumerate(sorted(found, key=lambda c: -c.reward)[:count], start=1):
+            scores = {"reward": c.reward, "psnr": c.psnr, "cost": c.cost, "group": c.group}
+            c.genotype.save(out / f"{name}{rank}.json", origin | scores)
+            draw_genotype(c.genotype, out / f"{name}{rank}.png")
 
 
 def report(candidates: list[Candidate], bicubic: float, cost: HNASCost) -> None:

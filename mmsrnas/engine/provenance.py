@@ -13,7 +13,7 @@ def provenance(config: str | None, seed: int | None, iteration: int | None) -> d
     """What the genotype of a search says about its origin.
 
     Args:
-        config: Path of the search config, if it was a file.
+        config: Path of the search config, or the name of its experiment, if there is one.
         seed: Random seed of the search.
         iteration: Number of iterations that the supernet was trained.
 

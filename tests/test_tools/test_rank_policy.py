@@ -1,6 +1,7 @@
 """Architectures of a finished search are scored, ranked and written."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 
@@ -39,8 +40,14 @@ def test_ranks_the_policy_beside_random_search(searched, rank):
     space = tiny_rl_search.runner(searched.parent, run="space").model.generator.space
     top = next(row for row in rows if row["group"] != "random")
     assert space.decode([int(t) for t in top["tokens"].split()]) == best
-    for name in ("top1.png", "top2.json", "pareto.png"):
+    for name in ("top1.png", "top2.json", "random1.json", "random2.png", "pareto.png"):
         assert (searched / "derived" / name).is_file()
+    origins = [
+        json.loads((searched / f"derived/{name}1.json").read_text())["provenance"]
+        for name in ("top", "random")
+    ]
+    assert {origin["group"] for origin in origins} == {top["group"], "random"}
+    assert all(origin["config"] and origin["checkpoint"] == "iter_6.pth" for origin in origins)
     lines = {line.split()[0]: line.split() for line in printed.splitlines() if line}
     assert lines["policy"][1] == lines["random"][1] == "5"
 
