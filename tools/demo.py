@@ -85,22 +85,24 @@ def main() -> None:
     prepare_photographs()
     stage("2/6 Search an architecture", start)
     search = CONFIGS / "dlsr_search_tiny_x2_photographs.py"
-    run("train.py", search, "--work-dir", WORK / "search", options=FAST_SEARCH if fast else [])
+    run(
+        WORK, "train.py", search, "--work-dir", WORK / "search", options=FAST_SEARCH if fast else []
+    )
     stage("3/6 Derive the genotype", start)
-    run("derive.py", WORK / "search", "--out", GENOTYPE)
+    run(WORK, "derive.py", WORK / "search", "--out", GENOTYPE)
     stage("4/6 Train the network", start)
     config = CONFIGS / "dlsr_tiny_x2_photographs.py"
     searched = f"model.generator.genotype={GENOTYPE}"
     options = [searched, *(FAST_TRAIN if fast else [])]
-    run("train.py", config, "--work-dir", WORK / "train", options=options)
+    run(WORK, "train.py", config, "--work-dir", WORK / "train", options=options)
     stage("5/6 Test it on the held-out photographs", start)
     checkpoint = Path((WORK / "train/last_checkpoint").read_text().strip())
     checkpoint = Path(os.path.relpath(checkpoint))
-    run("test.py", config, checkpoint, "--work-dir", WORK / "test", options=[searched])
+    run(WORK, "test.py", config, checkpoint, "--work-dir", WORK / "test", options=[searched])
     stage("6/6 Compare it with bicubic interpolation", start)
     config = WORK / "train" / config.name  # the run's own config, which names the genotype
     size = ["--hr", "320x180", "--repeats", 1] if fast else []
-    run("compare.py", config, "--model", "DLSR", config, checkpoint, "--out", WORK, *size)
+    run(WORK, "compare.py", config, "--model", "DLSR", config, checkpoint, "--out", WORK, *size)
 
     network = init_generator(config, checkpoint)
     gain = write_report(network, time.monotonic() - start)
@@ -116,16 +118,17 @@ def stage(title: str, start: float) -> None:
     print(f"\n=== {title} [{minutes}:{seconds:02} since the start] ===", flush=True)
 
 
-def run(tool: str, *args: object, options: list[str] | None = None) -> None:
+def run(work: Path, tool: str, *args: object, options: list[str] | None = None) -> None:
     """Shows and runs a command of ``tools/``; its failure ends the demo.
 
-    Training and testing print their whole config: only their progress is shown, all is logged.
+    Training and testing print their whole config: only their progress is shown, all is logged in
+    ``work``.
     """
     command = [str(TOOLS / tool), *map(str, args)]
     if options:
         command += ["--cfg-options", *options]
     line = shlex.join(["python", *command])
-    with open(WORK / "commands.txt", "a") as file:
+    with open(work / "commands.txt", "a") as file:
         file.write(line + "\n")
     print(f"$ {line}", flush=True)
     process = subprocess.Popen(
@@ -137,7 +140,7 @@ def run(tool: str, *args: object, options: list[str] | None = None) -> None:
         env={"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"} | os.environ,
     )
     last = deque(maxlen=30)
-    with process, open(WORK / "log.txt", "a") as log:
+    with process, open(work / "log.txt", "a") as log:
         for line in process.stdout:
             log.write(line)
             last.append(line)

@@ -28,7 +28,7 @@ EXPECTED_GAIN = 8.0
 """PSNR in dB that the searched network must gain over the noisy held-out photographs."""
 
 DATA = Path("data/demo_denoise")
-WORK = demo.WORK = Path("work_dirs/demo_denoise")
+WORK = Path("work_dirs/demo_denoise")
 GENOTYPE = WORK / "genotype.json"
 FAST_SEARCH = [
     "train_cfg.max_iters=4",
@@ -53,17 +53,17 @@ def main() -> None:
     demo.stage("2/5 Search an architecture", start)
     search = demo.CONFIGS / "hinas_denoise_search_photographs.py"
     options = FAST_SEARCH if fast else []
-    demo.run("train.py", search, "--work-dir", WORK / "search", options=options)
+    demo.run(WORK, "train.py", search, "--work-dir", WORK / "search", options=options)
     demo.stage("3/5 Derive the genotype", start)
-    demo.run("derive.py", WORK / "search", "--out", GENOTYPE)
+    demo.run(WORK, "derive.py", WORK / "search", "--out", GENOTYPE)
     demo.stage("4/5 Train the network", start)
     config = demo.CONFIGS / "hinas_denoise_photographs.py"
     searched = f"model.generator.genotype={GENOTYPE}"
     options = [searched, *(["train_cfg.max_iters=4"] if fast else [])]
-    demo.run("train.py", config, "--work-dir", WORK / "train", options=options)
+    demo.run(WORK, "train.py", config, "--work-dir", WORK / "train", options=options)
     demo.stage("5/5 Test it on the held-out photographs", start)
     checkpoint = Path(os.path.relpath((WORK / "train/last_checkpoint").read_text().strip()))
-    demo.run("test.py", config, checkpoint, "--work-dir", WORK / "test", options=[searched])
+    demo.run(WORK, "test.py", config, checkpoint, "--work-dir", WORK / "test", options=[searched])
 
     config = WORK / "train" / config.name  # the run's own config, which names the genotype
     gain = write_report(init_generator(config, checkpoint), time.monotonic() - start)

@@ -10,7 +10,6 @@ import argparse
 import time
 from pathlib import Path
 
-import demo
 from demo import CONFIGS, FAST_TRAIN, prepare_photographs, run, stage
 
 WORK = Path("work_dirs/demo_hnas")
@@ -35,17 +34,16 @@ def main() -> None:
     )
     fast = parser.parse_args().fast
     start = time.monotonic()
-    demo.WORK = WORK
     WORK.mkdir(parents=True, exist_ok=True)
     (WORK / "commands.txt").unlink(missing_ok=True)
     stage("1/3 Photographs", start)
     prepare_photographs()
     stage("2/3 Search weights and policy in turn", start)
     config = CONFIGS / "hnas_search_tiny_x2_photographs.py"
-    run("train.py", config, "--work-dir", WORK / "search", options=FAST if fast else [])
+    run(WORK, "train.py", config, "--work-dir", WORK / "search", options=FAST if fast else [])
     stage("3/3 Rank the architectures of the policy beside random ones", start)
     samples = 2 if fast else 20
-    run("rank_policy.py", WORK / "search", "--out", WORK, "--num-samples", samples)
+    run(WORK, "rank_policy.py", WORK / "search", "--out", WORK, "--num-samples", samples)
     stage(f"Done: {WORK / 'architectures.csv'}, {WORK / 'pareto.png'}", start)
 
 
