@@ -52,7 +52,7 @@ def main() -> None:
         draw(axes, label, Path(path), f"C{index}")
     axes.set(xlabel="Multi-Adds [G]", ylabel="PSNR with shared weights [dB]", xscale="log")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, ncols=len(args.tables), loc="lower center", bbox_to_anchor=(0.5, 1))
     figure.savefig(args.out)
 
 

@@ -1,6 +1,5 @@
 # The search of tools/demo_hnas.py: four layers, on the photographs of tools/demo.py.  So short a
-# search leaves the shared weights below bicubic interpolation: it shows how the policy leaves
-# random search behind, not which architecture is good.
+# search shows how the policy leaves random search behind, not which architecture is good.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hnas_search.py",
@@ -11,8 +10,7 @@ _base_ = [
 runner_type = "mmsrnas.RLSearchRunner"
 model = dict(generator=dict(num_layers=4))
 
-train_dataloader = dict(batch_size=8)
-policy_dataloader = dict(_base_.arch_dataloader, batch_size=4)
+policy_dataloader = _base_.arch_dataloader
 
 # Architectures are ranked on the held-out photographs.
 val_cfg = dict(_delete_=True, type="MultiValLoop")
@@ -20,7 +18,7 @@ val_dataloader = dict(_base_.test_dataloader[0], _delete_=True)
 val_evaluator = dict(_base_.test_evaluator[0], _delete_=True)
 
 total = 100 + 5 * (15 + 25)
-optim_wrapper = dict(weights=dict(optimizer=dict(lr=2e-3)), policy=dict(optimizer=dict(lr=4e-3)))
+optim_wrapper = dict(weights=dict(optimizer=dict(lr=3e-3)), policy=dict(optimizer=dict(lr=4e-3)))
 param_scheduler = dict(
     weights=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=1e-5)],
     policy=[dict(type="ConstantLR", by_epoch=False, factor=1.0)],
