@@ -44,9 +44,8 @@ def test_missing_photograph_names_the_packages():
 
 def test_a_command_that_fails_ends_the_demo(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "work_dirs/demo").mkdir(parents=True)
     with pytest.raises(SystemExit, match="failed with exit code"):
-        DEMO["run"]("train.py", "no_such_config.py")
+        DEMO["run"](tmp_path, "train.py", "no_such_config.py")
 
 
 def test_fast_run(tmp_path):
