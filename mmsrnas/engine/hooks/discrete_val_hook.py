@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsrnas.engine.supernet import find_supernet, unwrap
+from mmsrnas.models.statistics import estimate_statistics
 from mmsrnas.registry import HOOKS
 
 __all__ = ["DiscreteValHook"]
@@ -57,14 +58,10 @@ class DiscreteValHook(Hook):
 
     def _estimate_statistics(self, runner: Runner, supernet: nn.Module) -> None:
         cfg = dict(runner.cfg.train_dataloader, num_workers=0, persistent_workers=False)
+        preprocess = unwrap(runner.model).data_preprocessor
         batches = islice(runner.build_dataloader(cfg, seed=runner.seed), self.num_batches)
-        norms = [m for m in supernet.modules() if isinstance(m, _BatchNorm)]
-        supernet.train()
-        for seen, batch in enumerate(batches):
-            for norm in norms:
-                norm.momentum = 1 / (seen + 1)  # the mean over the batches
-            supernet(unwrap(runner.model).data_preprocessor(batch, True)["inputs"])
-        supernet.eval()
+        images = (preprocess(batch, True)["inputs"] for batch in batches)
+        estimate_statistics(supernet, supernet, images)
 
 
 @contextmanager

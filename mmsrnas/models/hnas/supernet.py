@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from mmsrnas.genotypes import HNAS_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
+from mmsrnas.models.statistics import estimate_statistics
 from mmsrnas.registry import MODELS
 
 from .alignment import align
 from .modules import HNASBase, HNASCell, build_op
-from .normalization import BatchNorm
 from .space import HNASSpace
 
 __all__ = ["HNASSupernet", "calibrate"]
@@ -158,7 +158,6 @@ class HNASSupernet(HNASBase):
         return self.run_cells(x, cells)
 
 
-@torch.no_grad()
 def calibrate(net: HNASSupernet, architecture: HNASGenotype, batches: Iterable[Tensor]) -> None:
     """Replaces the running statistics of an architecture by those of its own activations.
 
@@ -167,14 +166,4 @@ def calibrate(net: HNASSupernet, architecture: HNASGenotype, batches: Iterable[T
         architecture: The architecture; what it does not use is reset.
         batches: LR images ``(N, 3, H, W)`` in [0, 1]; statistics are averaged over the batches.
     """
-    norms, training = [m for m in net.modules() if isinstance(m, BatchNorm)], net.training
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average
-    net.train()
-    for batch in batches:
-        net(batch, architecture)
-    net.train(training)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    estimate_statistics(net, partial(net, architecture=architecture), batches)
