@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader, find_latest_checkpoint
+from mmengine.runner import CheckpointLoader
 
+from mmsrnas.apis.search_checkpoint import find_checkpoint, search_config
 from mmsrnas.compat import explain_refused_checkpoint
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.supernet import require_supernet
@@ -26,27 +27,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--config", help="search config, where the checkpoint does not hold it")
     parser.add_argument("--out", type=Path, help="default: genotype.json beside the checkpoint")
     args = parser.parse_args()
-    if args.checkpoint.is_dir():
-        latest = find_latest_checkpoint(str(args.checkpoint))
-        if not latest:
-            parser.error(f"{args.checkpoint} has no file 'last_checkpoint': no search ran in it")
-        args.checkpoint = Path(latest)
-    if not args.checkpoint.is_file():
-        parser.error(f"checkpoint {args.checkpoint} does not exist")
+    try:
+        args.checkpoint = find_checkpoint(args.checkpoint)
+    except FileNotFoundError as error:
+        parser.error(str(error))
     if args.config and not Path(args.config).is_file():
         parser.error(f"config file {args.config} does not exist")
     if args.out and args.out.suffix != ".json":
         parser.error(f"--out {args.out} must end in .json")
     return args
-
-
-def search_config(args: argparse.Namespace, meta: dict) -> Config:
-    """The config that was asked for, else the one that the checkpoint holds."""
-    if args.config:
-        return Config.fromfile(args.config)
-    if "cfg" not in meta:
-        raise SystemExit(f"{args.checkpoint} holds no config: name it by --config")
-    return Config.fromstring(meta["cfg"], ".py")
 
 
 def build_supernet(cfg: Config, checkpoint: dict, source: Path) -> torch.nn.Module:
@@ -73,7 +62,10 @@ def main() -> None:
     with explain_refused_checkpoint(args.checkpoint):
         checkpoint = CheckpointLoader.load_checkpoint(str(args.checkpoint), map_location="cpu")
     meta = checkpoint.get("meta", {})
-    cfg = search_config(args, meta)
+    try:
+        cfg = search_config(args.config, meta, args.checkpoint)
+    except LookupError as error:
+        raise SystemExit(str(error)) from None
     genotype = build_supernet(cfg, checkpoint, args.checkpoint).genotype()
     out = args.out or args.checkpoint.with_name("genotype.json")
     source = args.config or meta.get("experiment_name")

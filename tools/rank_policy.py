@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader, Runner, find_latest_checkpoint
+from mmengine.runner import CheckpointLoader, Runner
 from torch import nn
 
 from mmsrnas.apis.policy_ranking import (
@@ -24,6 +24,7 @@ from mmsrnas.apis.policy_ranking import (
     plot_front,
     score_candidates,
 )
+from mmsrnas.apis.search_checkpoint import find_checkpoint, search_config
 from mmsrnas.compat import explain_refused_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.provenance import provenance
@@ -47,13 +48,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
     args = parser.parse_args()
-    if args.checkpoint.is_dir():
-        latest = find_latest_checkpoint(str(args.checkpoint))
-        if not latest:
-            parser.error(f"{args.checkpoint} has no file 'last_checkpoint': no search ran in it")
-        args.checkpoint = Path(latest)
-    if not args.checkpoint.is_file():
-        parser.error(f"checkpoint {args.checkpoint} does not exist")
+    try:
+        args.checkpoint = find_checkpoint(args.checkpoint)
+    except FileNotFoundError as error:
+        parser.error(str(error))
     for name in ("num_samples", "top_k", "calibration_batches"):
         if getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
@@ -88,9 +86,10 @@ def main() -> None:
     with explain_refused_checkpoint(args.checkpoint):
         checkpoint = CheckpointLoader.load_checkpoint(str(args.checkpoint), map_location="cpu")
     meta = checkpoint.get("meta", {})
-    if not args.config and "cfg" not in meta:
-        raise SystemExit(f"{args.checkpoint} holds no config: name it by --config")
-    cfg = Config.fromfile(args.config) if args.config else Config.fromstring(meta["cfg"], ".py")
+    try:
+        cfg = search_config(args.config, meta, args.checkpoint)
+    except LookupError as error:
+        raise SystemExit(str(error)) from None
     cfg.merge_from_dict(args.cfg_options or {})
     check_datasets(cfg, "train", "val")
     editor = build_editor(cfg, checkpoint, args.checkpoint).to(args.device)
