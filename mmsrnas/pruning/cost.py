@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .sites import Site
+from .groups import Site
 
 __all__ = ["COSTS", "WidthCost", "fit_widths"]
 
