@@ -61,7 +61,7 @@ def test_genotype_of_a_search_by_cfg_options(tmp_path):
 @pytest.mark.parametrize("data", ["div2k", "df2k"])
 def test_search_has_the_settings_of_the_released_code(data):
     cfg = Config.fromfile(ROOT / f"configs/dlsr/dlsr_search_x2_{data}.py")
-    hook = cfg.custom_hooks[0]
+    hook = cfg.default_hooks.arch_optimizer
     assert cfg.train_dataloader.batch_size == hook.dataloader.batch_size == 64
     assert cfg.train_dataloader.dataset.pipeline[3].gt_patch_size == 64
     assert hook.optimizer == dict(type="Adam", lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-8)

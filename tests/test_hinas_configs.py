@@ -50,7 +50,7 @@ def test_sigma_is_the_same_in_training_and_test(sigma):
 )
 def test_search_follows_the_paper(name, epoch, params):
     cfg = Config.fromfile(CONFIGS / f"{name}.py")
-    arch = cfg.custom_hooks[0]
+    arch = cfg.default_hooks.arch_optimizer
     assert cfg.train_cfg.max_iters == 100 * epoch
     assert cfg.param_scheduler.iters_per_epoch == epoch
     assert (arch.warmup_iters, arch.mode) == (20 * epoch, "bilevel")

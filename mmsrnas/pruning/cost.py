@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmsrnas.models.sizes import HR_SIZE, in_channels_of, lr_size_of
 
-from .sites import Site
+from .groups import Site
 
 __all__ = ["COSTS", "WidthCost", "fit_widths"]
 
