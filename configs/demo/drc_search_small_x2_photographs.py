@@ -14,7 +14,7 @@ model = dict(
 custom_hooks = [
     dict(
         type="mmsrnas.ArchOptimizerHook",
-        optimizer=dict(type="Adam", lr=2e-2),
+        optimizer=dict(type="Adam", lr=2e-2, eps=1e-8 / 255),
         dataloader=dict(_base_.arch_dataloader, batch_size=8),
         mode="bilevel",
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05, budget=budget),

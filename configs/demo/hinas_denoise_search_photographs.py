@@ -24,7 +24,7 @@ train_dataloader = dict(batch_size=4)
 custom_hooks = [
     dict(
         _base_.custom_hooks[0],
-        optimizer=dict(type="Adam", lr=2e-2, betas=(0.5, 0.999)),
+        optimizer=dict(type="Adam", lr=2e-2, betas=(0.5, 0.999), eps=1e-8),
         dataloader=dict(_base_.arch_dataloader, batch_size=4),
         warmup_iters=20,
     ),

@@ -14,10 +14,12 @@ model = dict(
 custom_hooks = [
     dict(
         type="mmsrnas.ArchOptimizerHook",
-        optimizer=dict(type="Adam", lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-8),
+        # The released eps, decay and loss weight are for a loss on 0..255, ours is on [0, 1].
+        optimizer=dict(
+            type="Adam", lr=3e-4, betas=(0.5, 0.999), eps=1e-8 / 255, weight_decay=1e-8 / 255
+        ),
         mode="mixed",
         warmup_iters=21 * 985,
-        # 1 for a loss on 0..255, ours is on [0, 1].
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=1 / 255),
     ),
     dict(type="mmsrnas.GenotypeHook"),

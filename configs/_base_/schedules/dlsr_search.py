@@ -3,7 +3,10 @@
 optim_wrapper = dict(
     constructor="mmsrnas.SearchOptimWrapperConstructor",
     type="OptimWrapper",
-    optimizer=dict(type="Adam", lr=5e-4, betas=(0.9, 0.999), weight_decay=1e-8),
+    # The released eps and decay are for a loss on 0..255, ours is on [0, 1].
+    optimizer=dict(
+        type="Adam", lr=5e-4, betas=(0.9, 0.999), eps=1e-8 / 255, weight_decay=1e-8 / 255
+    ),
 )
 param_scheduler = dict(
     type="MultiStepLR",
