@@ -122,7 +122,7 @@ def test_model_builds(path):
 @parametrize(CONFIGS)
 def test_search_has_separate_images_for_the_architecture(path):
     cfg = Config.fromfile(path)
-    for hook in cfg.get("custom_hooks", []):
+    for hook in cfg.get("default_hooks", {}).values():
         if not hook.get("dataloader"):
             continue
         weights, architecture = cfg.train_dataloader.dataset, hook.dataloader.dataset

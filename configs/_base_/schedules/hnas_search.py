@@ -1,6 +1,8 @@
 # The search of HNAS: after 5 epochs on the weights, 400 turns of 200 iterations on the weights and
 # 300 on the policy.  The optimizers of the paper, but for the policy: no weight decay, clipped
 # gradients, and several samples per update with a larger learning rate.
+_base_ = "../default_runtime.py"
+
 total = 5 * 200 + 400 * (200 + 300)
 
 optim_wrapper = dict(
@@ -29,6 +31,7 @@ param_scheduler = dict(
     weights=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=1e-5)],
     policy=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=5e-4)],
 )
+default_hooks = dict(genotype=dict(type="mmsrnas.GenotypeHook"))
 train_cfg = dict(
     type="mmsrnas.RLSearchLoop",
     max_iters=total,
