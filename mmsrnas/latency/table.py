@@ -21,7 +21,7 @@ __all__ = ["KINDS", "OperatorTable", "default_table_path"]
 
 KINDS = ("conv", "depthwise", "pointwise", "memory")
 SAMPLES = 5
-TRUST_IN_UNIT = 0.05
+TRUST_IN_UNIT = 0.01
 """Weight of a scale of 1 in the calibration, relative to the networks'."""
 
 
@@ -91,8 +91,8 @@ class OperatorTable:
         """Writes the table as JSON."""
         data = {"fingerprint": self.fingerprint, "scales": self.scales, "times": self.times}
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as file:
-            file.write(json.dumps(data, indent=1))
+        with atomic_write(path) as partial:
+            partial.write_text(json.dumps(data, indent=1))
 
     def measure_missing(
         self, network: nn.Module, input_size: tuple[int, int, int] | None = None

@@ -4,6 +4,7 @@ The operators of a network are the nodes that onnxruntime itself makes of the fi
 the blocked layout that it prefers. Each can be run alone, as a file of one node.
 """
 
+import copy
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +34,11 @@ def write_onnx(network: nn.Module, path: Path, input_size: tuple[int, int, int])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the file is for timing only
         torch.onnx.utils.export(
-            network.eval(), (image,), str(path), opset_version=OPSET, input_names=["input"]
+            copy.deepcopy(network).eval(),
+            (image,),
+            str(path),
+            opset_version=OPSET,
+            input_names=["input"],
         )
     return path
 

@@ -16,15 +16,16 @@ from .operator import Operator, conv_kind
 
 __all__ = ["list_operators", "prepare", "prepare_operator"]
 
+_LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @contextmanager
 def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
     """Makes a network ready; yields what runs it once."""
-    layout = getattr(torch, f"{target.memory_format}_format", torch.channels_last)
-    before = torch.get_num_threads(), next(network.parameters(), torch.empty(0)).device
-    network = network.eval().to(target.device).to(memory_format=layout)
+    layout = _LAYOUTS[target.memory_format]
+    before = torch.get_num_threads()
+    network = copy.deepcopy(network).eval().to(target.device).to(memory_format=layout)
     image = torch.rand(1, in_channels_of(network), *target.input_size, device=target.device)
     image = image.contiguous(memory_format=layout)
     run = torch.compile(network) if target.runtime == "torch.compile" else network
@@ -41,8 +42,7 @@ def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
     try:
         yield call
     finally:
-        torch.set_num_threads(before[0])
-        network.to(before[1])
+        torch.set_num_threads(before)
 
 
 class _Recorder(TorchDispatchMode):
