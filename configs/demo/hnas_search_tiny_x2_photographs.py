@@ -10,10 +10,10 @@ _base_ = [
 runner_type = "mmsrnas.RLSearchRunner"
 model = dict(generator=dict(num_layers=4))
 
-# Whole squares: PSNR leaves out a border of 8 pixels, and few pixels rank architectures by noise.
+# Whole patches: PSNR leaves out a border of 8 pixels, and few pixels rank architectures by noise.
 policy_dataloader = _base_.arch_dataloader
 policy_dataloader.batch_size = 8
-policy_dataloader.dataset.pipeline[3].gt_patch_size = 96
+policy_dataloader.dataset.patch_size = 96
 
 # Architectures are ranked on the held-out photographs.
 val_cfg = dict(_delete_=True, type="MultiValLoop")
