@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from mmsrnas.genotypes import HNASGenotype
+from mmsrnas.models.sizes import HR_SIZE, lr_size_of
 
 from .decoding import HNASSpace
 from .network import HNASNet
@@ -17,7 +18,7 @@ METRICS = ("multi_adds", "params", "latency")
 
 def multi_adds(
     genotype: HNASGenotype,
-    lr_size: Sequence[int] = (360, 640),
+    lr_size: Sequence[int] | None = None,
     variant: str = "default",
     mid_channels: int | None = None,
 ) -> int:
@@ -25,7 +26,7 @@ def multi_adds(
 
     Args:
         genotype: The network.
-        lr_size: Height and width of the LR image; the default gives an HR image of 1280x720.
+        lr_size: Height and width of the LR image; None is that of a 1280x720 HR image.
         variant: ``'official'`` counts as the released code does: transposed convolutions are left
             out, and the two shifts by the mean colour are convolutions.
         mid_channels: Channels of a node, instead of those of the genotype.
@@ -51,7 +52,8 @@ def multi_adds(
     if official:  # the shifts, before and behind the network
         per_pixel += image**2 * (1 + scale**2)
     attention = sum(op == "rcab" for op, _ in genotype.normal) * 2 * c * (c // 3)
-    return lr_size[0] * lr_size[1] * per_pixel + (before + after) * attention
+    height, width = lr_size or lr_size_of(HR_SIZE, scale)
+    return height * width * per_pixel + (before + after) * attention
 
 
 def num_parameters(genotype: HNASGenotype, mid_channels: int | None = None) -> int:
@@ -129,7 +131,7 @@ class HNASCost:
             count; or ``'latency'``: milliseconds of :class:`HNASNet` on ``device``, the fastest of
             three runs.
         mid_channels: Width of the network that the search is for, not that of the supernet.
-        lr_size: Height and width of the LR image.
+        lr_size: Height and width of the LR image; None is that of a 1280x720 HR image.
         device: Where latency is measured.
 
     Attributes:
@@ -145,7 +147,7 @@ class HNASCost:
         space: HNASSpace,
         metric: str = "multi_adds",
         mid_channels: int = 64,
-        lr_size: Sequence[int] = (360, 640),
+        lr_size: Sequence[int] | None = None,
         device: str = "cpu",
     ) -> None:
         if metric not in METRICS:
@@ -155,7 +157,7 @@ class HNASCost:
         self.metric = metric
         self.mid_channels = mid_channels
         self.upscale_factor = space.upscale_factor
-        self.lr_size = tuple(lr_size)
+        self.lr_size = tuple(lr_size or lr_size_of(HR_SIZE, space.upscale_factor))
         self.device = device
         self._measured: dict[HNASGenotype, float] = {}
         generator = torch.Generator().manual_seed(0)
