@@ -1,20 +1,33 @@
 """Architectures of a search by reinforcement learning, scored one by one."""
 
-from collections.abc import Sequence
+import csv
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from mmsrnas.engine.runner import Reward
-from mmsrnas.genotypes import HNASGenotype
-from mmsrnas.models import HNASSupernet
-from mmsrnas.models.hnas.supernet import calibrate
+from mmsrnas.genotypes import Genotype
+from mmsrnas.genotypes.drawing import draw_genotype
+from mmsrnas.models.hnas import HNASCost, HNASSupernet
+from mmsrnas.models.hnas.decoding import HNASSpace
+from mmsrnas.models.supernet import ArchitectureReward, PolicySupernet
 
-__all__ = ["Candidate", "draw_candidates", "pareto_front", "plot_front", "score_candidates"]
+from .plots import plot_front
+
+__all__ = [
+    "Candidate",
+    "PolicyRanking",
+    "draw_candidates",
+    "pareto_front",
+    "rank_policy",
+    "score_candidates",
+]
 
 
 @dataclass
@@ -25,19 +38,19 @@ class Candidate:
         group: ``'argmax'`` and ``'sample'`` come from the policy, ``'random'`` does not.
         genotype: The architecture.
         psnr: PSNR in dB with the shared weights.
-        cost: Multi-Adds, parameters or seconds.
+        cost: Cost in absolute units.
         reward: Reward of the search.
     """
 
     group: str
-    genotype: HNASGenotype
+    genotype: Genotype
     psnr: float = float("nan")
     cost: float = float("nan")
     reward: float = float("nan")
 
 
 @torch.no_grad()
-def draw_candidates(supernet: HNASSupernet, num_samples: int, seed: int = 0) -> list[Candidate]:
+def draw_candidates(supernet: PolicySupernet, num_samples: int, seed: int = 0) -> list[Candidate]:
     """The most likely architecture, distinct samples, and as many random ones.
 
     Args:
@@ -67,7 +80,7 @@ def score_candidates(
     editor: nn.Module,
     validation: Sequence[dict],
     calibration: Sequence[dict],
-    reward: Reward,
+    reward: ArchitectureReward,
 ) -> float:
     """Scores every candidate on all validation images.
 
@@ -86,6 +99,7 @@ def score_candidates(
 
     Raises:
         ValueError: No validation image.
+        FloatingPointError: A candidate has no finite reward.
     """
     if not validation:
         raise ValueError("val_dataloader: it yields no image, so that nothing can be scored.")
@@ -93,7 +107,7 @@ def score_candidates(
     patches = [editor.data_preprocessor(batch, False)["inputs"] for batch in calibration]
     bicubic = torch.stack([reward.bicubic_psnr(_to_image(editor, lr), hr) for lr, hr in images])
     for candidate in candidates:
-        calibrate(editor.generator, candidate.genotype, patches)
+        editor.generator.calibrate(candidate.genotype, patches)
         editor.eval()
         scores = [
             reward.psnr(_to_image(editor, editor.generator(lr, candidate.genotype)), hr)
@@ -104,7 +118,7 @@ def score_candidates(
     psnr = torch.tensor([candidate.psnr for candidate in candidates])
     random = psnr[[candidate.group == "random" for candidate in candidates]]
     genotypes = [candidate.genotype for candidate in candidates]
-    rewards = reward(psnr, random.mean(), random.std(), genotypes).tolist()
+    rewards = reward(psnr, genotypes, random.mean(), random.std()).tolist()
     for candidate, value in zip(candidates, rewards, strict=True):
         candidate.reward = value
     return bicubic.mean().item()
@@ -130,23 +144,134 @@ def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
     return front
 
 
-def plot_front(candidates: Sequence[Candidate], metric: str, path: str | Path) -> None:
-    """Draws PSNR over cost with the Pareto front.
+def rank_policy(
+    cfg: Config,
+    editor: nn.Module,
+    num_samples: int = 50,
+    calibration_batches: int = 4,
+    seed: int = 0,
+) -> "PolicyRanking":
+    """Scores the policy of a search beside random search.
 
     Args:
-        candidates: Scored architectures.
-        metric: What the cost is.
-        path: Picture file.
+        cfg: Config of the search, with ``train_cfg.reward`` and both dataloaders.
+        editor: Its editor, with the weights of a checkpoint.
+        num_samples: Samples of the policy, see :func:`draw_candidates`.
+        calibration_batches: Training batches for the statistics of normalisation.
+        seed: Seed of samples and batches.
+
+    Returns:
+        The scored architectures.
+
+    Raises:
+        TypeError: The generator of the editor is no supernet of HNAS.
+        ValueError: No validation image.
+        FloatingPointError: A candidate has no finite reward.
     """
-    figure = Figure(figsize=(6.5, 4.2), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for group, marker in (("random", "x"), ("sample", "o"), ("argmax", "*")):
-        points = [(c.cost, c.psnr) for c in candidates if c.group == group]
-        axes.scatter(*zip(*points, strict=True), marker=marker, label=group)
-    front = pareto_front(candidates)
-    axes.step([c.cost for c in front], [c.psnr for c in front], where="post", label="front")
-    axes.set(xlabel=metric, ylabel="PSNR with shared weights [dB]", xscale="log")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(path)
+    supernet = editor.generator
+    if not isinstance(supernet, HNASSupernet):
+        raise TypeError(
+            f"model.generator is {type(supernet).__name__}, not HNASSupernet; "
+            "tools/derive.py reads the genotype of other searches."
+        )
+    reward = supernet.build_reward(**cfg.train_cfg.get("reward", {}))
+    candidates = draw_candidates(supernet, num_samples, seed)
+    bicubic = score_candidates(
+        candidates,
+        editor,
+        load_batches(cfg.val_dataloader, seed),
+        load_batches(cfg.train_dataloader, seed, calibration_batches),
+        reward,
+    )
+    return PolicyRanking(candidates, bicubic, supernet.space, reward.cost)
+
+
+def load_batches(dataloader: dict, seed: int, count: int | None = None) -> list[dict]:
+    """The first ``count`` batches of a dataloader config, or all."""
+    batches = Runner.build_dataloader(dataloader, seed=seed)
+    return list(itertools.islice(batches, count))
+
+
+@dataclass
+class PolicyRanking:
+    """Scored architectures of a search.
+
+    Attributes:
+        candidates: The architectures, those of the policy and as many random ones.
+        bicubic: PSNR of bicubic interpolation in dB.
+        space: Search space.
+        cost: Cost of the search.
+    """
+
+    candidates: list[Candidate]
+    bicubic: float
+    space: HNASSpace
+    cost: HNASCost
+
+    def write(self, out: Path, origin: Mapping[str, Any], top_k: int = 3) -> None:
+        """Writes tables, pictures and genotypes.
+
+        * ``architectures.csv``: one row per architecture, best reward first;
+        * ``pareto.png``: PSNR over cost;
+        * ``top1.json`` ..., ``random1.json`` ...: the best of the policy and the best random ones,
+          each with its drawing. They have the width for which the cost was computed, so that the
+          file alone describes the network that was rewarded.
+
+        Args:
+            out: Folder, made where it does not exist.
+            origin: Provenance of the genotypes.
+            top_k: Number of genotypes of each.
+        """
+        out.mkdir(parents=True, exist_ok=True)
+        ranked = sorted(self.candidates, key=lambda c: -c.reward)
+        self._write_table(ranked, out / "architectures.csv")
+        self._plot(out / "pareto.png")
+        for name, random in (("top", False), ("random", True)):
+            found = [c for c in ranked if (c.group == "random") == random]
+            for rank, c in enumerate(found[:top_k], start=1):
+                scores = {"reward": c.reward, "psnr": c.psnr, "cost": c.cost, "group": c.group}
+                genotype = c.genotype.replace(mid_channels=self.cost.mid_channels)
+                genotype.save(out / f"{name}{rank}.json", {**origin, **scores})
+                draw_genotype(genotype, out / f"{name}{rank}.png")
+
+    def _write_table(self, ranked: Sequence[Candidate], path: Path) -> None:
+        front = pareto_front(ranked)
+        rows = []
+        for c in ranked:
+            row = {"group": c.group, "reward": c.reward, "psnr": c.psnr}
+            row |= {self.cost.metric: c.cost} | self.cost.counts(c.genotype)
+            tokens = " ".join(map(str, self.space.encode(c.genotype)))
+            rows.append(row | {"on_front": c in front, "tokens": tokens})
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _plot(self, path: Path) -> None:
+        groups = {
+            group: [(c.cost, c.psnr) for c in self.candidates if c.group == group]
+            for group in ("random", "sample", "argmax")
+        }
+        front = [(c.cost, c.psnr) for c in pareto_front(self.candidates)]
+        plot_front({k: v for k, v in groups.items() if v}, front, self.cost.metric, path)
+
+    def summary(self) -> str:
+        """The policy beside random search with the same number of evaluations, as a table."""
+        lines = [
+            f"PSNR with shared weights; bicubic interpolation has {self.bicubic:.2f} dB.",
+            f"Cost is {self.cost.metric} over the mean of random architectures.",
+            f"{'':14} evaluations best reward mean reward    PSNR   cost",
+        ]
+        policy = ("argmax", "sample")
+        groups = {"policy": policy, "argmax alone": ("argmax",), "random": ("random",)}
+        for name, members in groups.items():
+            rows = [c for c in self.candidates if c.group in members]
+            best = max(c.reward for c in rows)
+            reward, psnr, cost = (
+                sum(getattr(c, key) for c in rows) / len(rows) for key in ("reward", "psnr", "cost")
+            )
+            lines.append(
+                f"{name:14} {len(rows):11} {best:11.3f} {reward:11.3f} {psnr:7.2f} "
+                f"{cost / self.cost.mean:6.3f}"
+            )
+        return "\n".join(lines)

@@ -45,8 +45,7 @@ def multi_adds(
         _normal_multi_adds(op, c, scale, official) for op, _ in genotype.normal
     )
     upsampling = preprocess + sum(
-        _upsampling_multi_adds(op, source, c, scale, official)
-        for op, source in genotype.upsampling
+        _upsampling_multi_adds(op, source, c, scale, official) for op, source in genotype.upsampling
     )
     per_pixel = ends + before * normal + upsampling + scale**2 * (after * normal + ends)
     if official:  # the shifts, before and behind the network

@@ -103,9 +103,7 @@ class HNASSpace:
         """Number of rows of tokens."""
         normal, outer = len(self.normal_ops), len(self.upsampling_ops)
         inner = len(self.inner_upsampling_ops)
-        edges = (
-            (node + 2) * normal * (2 * outer + node * inner) for node in range(self.num_nodes)
-        )
+        edges = ((node + 2) * normal * (2 * outer + node * inner) for node in range(self.num_nodes))
         return self.num_cells * math.prod(edges) ** 2
 
     def max_entropy(self) -> float:

@@ -117,7 +117,9 @@ class HNASBase(BaseModule):
                 f"in_channels: expected 1 for gray or 3 for RGB images, got {in_channels!r}."
             )
         if mid_channels < 3:
-            raise ValueError(f"mid_channels: the attention of 'rcab' needs 3, got {mid_channels!r}.")
+            raise ValueError(
+                f"mid_channels: the attention of 'rcab' needs 3, got {mid_channels!r}."
+            )
         self.mid_channels = mid_channels
         self.upscale_factor = upscale_factor
         self.in_channels = in_channels
