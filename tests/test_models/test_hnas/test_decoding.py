@@ -35,7 +35,7 @@ def test_deduplicated_space_has_one_token_for_the_identity_on_inner_edges():
     assert [space.encode(genotype) for genotype in genotypes] == rows.tolist()
     inner = [op for g in genotypes for op, source in g.upsampling if source > 1]
     assert inner.count("nearest") / len(inner) == pytest.approx(0.5, abs=0.05)
-    with pytest.raises(GenotypeError, match="'sub_pixel' from node 2 is not in .* deconvolution, "):
+    with pytest.raises(GenotypeError, match=r"'sub_pixel' from node 2 is not .* deconvolution, "):
         edges = (("nearest", 0), ("nearest", 0), ("sub_pixel", 2), ("nearest", 0))
         space.check(genotypes[0].replace(upsampling=edges))
 
@@ -82,7 +82,7 @@ def test_wrong_tokens_are_named():
         space.decode([2] + [0] * 32)
     tiny = HNASSpace(normal_ops=("rcab",), upsampling_ops=("nearest",))
     with pytest.raises(
-        GenotypeError, match="'normal': operation 'skip_connect' from node 1 is not"
+        GenotypeError, match="'normal': operation 'skip_connect' from node 1"
     ):
         tiny.encode(load_genotype("HNAS_A"))
     with pytest.raises(ValueError, match="upsampling_ops"):
