@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from mmsrnas.latency.targets import Target
-from mmsrnas.models.sizes import in_channels_of
+from mmsrnas.sizes import in_channels_of
 
 from . import onnx_runtime, openvino_runtime, torch_runtime
 from .operator import Operator

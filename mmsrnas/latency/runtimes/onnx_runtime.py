@@ -18,7 +18,7 @@ import torch.onnx.utils
 from torch import nn
 
 from mmsrnas.latency.targets import Target
-from mmsrnas.models.sizes import in_channels_of
+from mmsrnas.sizes import in_channels_of
 
 from .operator import Operator, conv_kind
 

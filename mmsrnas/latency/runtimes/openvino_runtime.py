@@ -9,7 +9,7 @@ import numpy as np
 from torch import nn
 
 from mmsrnas.latency.targets import Target
-from mmsrnas.models.sizes import in_channels_of
+from mmsrnas.sizes import in_channels_of
 
 from .onnx_runtime import write_onnx
 from .operator import Operator

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmsrnas.latency.targets import Target
-from mmsrnas.models.sizes import in_channels_of
+from mmsrnas.sizes import in_channels_of
 
 from .operator import Operator, conv_kind
 
