@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmsrnas.genotypes import HNAS_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
-from mmsrnas.models.statistics import estimate_statistics
+from mmsrnas.models.bn_calibration import estimate_statistics
 from mmsrnas.registry import MODELS
 
 from .alignment import align
