@@ -5,7 +5,9 @@ from mmsrnas.genotypes import DLSR_OPS
 from mmsrnas.models.dlsr.ops import OPS, MixedOp, build_op
 
 
-@pytest.mark.parametrize("names", [DLSR_OPS, ("sep_conv_3x3", "conv_5x5", "conv_3x3", "dil_conv_5x5")])
+@pytest.mark.parametrize(
+    "names", [DLSR_OPS, ("sep_conv_3x3", "conv_5x5", "conv_3x3", "dil_conv_5x5")]
+)
 def test_mixed_op_equals_the_reference_sum(names):
     """Output and every gradient, in float64."""
     torch.manual_seed(0)
@@ -95,5 +97,5 @@ def test_candidates_of_one_kind_are_refused(names):
 
 
 def test_unknown_candidate_is_refused():
-    with pytest.raises(ValueError, match="expected one of conv_1x1.*got 'conv_9x9'"):
+    with pytest.raises(ValueError, match=r"expected one of conv_1x1.*got 'conv_9x9'"):
         build_op("conv_9x9", 4)
