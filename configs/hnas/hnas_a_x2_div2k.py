@@ -1,3 +1,4 @@
+# Trains HNAS-A at scale 2, 300,000 iterations: days on a GPU, not measured.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hnas.py",

@@ -26,6 +26,7 @@ __all__ = [
     "draw_candidates",
     "pareto_front",
     "rank_policy",
+    "require_hnas",
     "score_candidates",
 ]
 
@@ -168,12 +169,7 @@ def rank_policy(
         ValueError: No validation image.
         FloatingPointError: A candidate has no finite reward.
     """
-    supernet = editor.generator
-    if not isinstance(supernet, HNASSupernet):
-        raise TypeError(
-            f"model.generator is {type(supernet).__name__}, not HNASSupernet; "
-            "tools/derive.py reads the genotype of other searches."
-        )
+    supernet = require_hnas(editor)
     reward = supernet.build_reward(**cfg.train_cfg.get("reward", {}))
     candidates = draw_candidates(supernet, num_samples, seed)
     bicubic = score_candidates(
@@ -184,6 +180,20 @@ def rank_policy(
         reward,
     )
     return PolicyRanking(candidates, bicubic, supernet.space, reward.cost)
+
+
+def require_hnas(editor: nn.Module) -> HNASSupernet:
+    """The supernet of an editor.
+
+    Raises:
+        TypeError: It is none of HNAS.
+    """
+    if isinstance(editor.generator, HNASSupernet):
+        return editor.generator
+    raise TypeError(
+        f"model.generator is {type(editor.generator).__name__}, not HNASSupernet; "
+        "tools/derive.py reads the genotype of other searches."
+    )
 
 
 def load_batches(dataloader: dict, seed: int, count: int | None = None) -> list[dict]:

@@ -283,5 +283,5 @@ def _sums(parts: Iterator[list[Tensor]]) -> Tensor:
 
 def _inner_ops(space: HNASSpace) -> Tensor | None:
     """Which operations the inner edges of the upsampling cell have ``(K,)``; None for all."""
-    inner = torch.tensor([op in space.inner_upsampling_ops for op in space.upsampling_ops])
-    return None if inner.all() else inner
+    inner = [op in space.inner_upsampling_ops for op in space.upsampling_ops]
+    return None if all(inner) else torch.tensor(inner)
