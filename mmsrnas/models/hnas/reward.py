@@ -45,7 +45,7 @@ def _squared_error(prediction: Tensor, target: Tensor, border: int) -> Tensor:
     if min(target.shape[-2:]) <= 2 * border:
         raise ValueError(
             f"images of {target.shape[-2]}x{target.shape[-1]} pixels are nothing but the border of "
-            f"{border} pixels that PSNR leaves out; enlarge 'gt_patch_size'."
+            f"{border} pixels that PSNR leaves out; enlarge 'patch_size'."
         )
     crop = (..., slice(border, -border or None), slice(border, -border or None))
     difference = prediction.float().clamp(0, 255).round()[crop] - target.float()[crop]
