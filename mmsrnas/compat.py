@@ -314,14 +314,15 @@ def _allow_history_buffer(module: ModuleType) -> None:
             raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr({owner}, {name!r})")
         return getattr(owner, name)
 
-    multiarray = (getattr(np, "_core", None) or np.core).multiarray
+    # Asked of the values, since numpy moved these functions from one private module to another.
+    reconstruct, scalar = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
     allow(
         [history_buffer, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
     )
     # HistoryBuffer pickles its methods by getattr: allowed for these only.
     allow([_under_name("builtins.getattr", statistic)])
     for package in ("numpy._core", "numpy.core"):  # as numpy 2 and numpy 1 wrote it
-        for function in (multiarray._reconstruct, multiarray.scalar):
+        for function in (reconstruct, scalar):
             allow([_under_name(f"{package}.multiarray.{function.__name__}", function)])
 
 
