@@ -17,7 +17,7 @@ train_cfg = dict(max_iters=150)
 default_hooks = dict(
     arch_optimizer=dict(
         type="mmsrnas.ArchOptimizerHook",
-        optimizer=dict(type="Adam", lr=2e-2),
+        optimizer=dict(type="Adam", lr=2e-2, eps=1e-8 / 255),
         dataloader=dict(_base_.arch_dataloader, batch_size=8),
         mode="bilevel",
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05, budget=budget),

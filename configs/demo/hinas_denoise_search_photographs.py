@@ -30,7 +30,7 @@ default_hooks = dict(
     arch_optimizer=dict(
         type="mmsrnas.ArchOptimizerHook",
         mode="bilevel",
-        optimizer=dict(type="Adam", lr=2e-2, betas=(0.5, 0.999)),
+        optimizer=dict(type="Adam", lr=2e-2, betas=(0.5, 0.999), eps=1e-8),
         dataloader=dict(_base_.arch_dataloader, batch_size=4),
         warmup_iters=20,
     ),

@@ -6,7 +6,10 @@ _base_ = "../default_runtime.py"
 optim_wrapper = dict(
     constructor="mmsrnas.SearchOptimWrapperConstructor",
     type="OptimWrapper",
-    optimizer=dict(type="Adam", lr=5e-4, betas=(0.9, 0.999), weight_decay=1e-8),
+    # The released eps and decay are for a loss on 0..255, ours is on [0, 1].
+    optimizer=dict(
+        type="Adam", lr=5e-4, betas=(0.9, 0.999), eps=1e-8 / 255, weight_decay=1e-8 / 255
+    ),
 )
 param_scheduler = dict(
     type="MultiStepLR",
@@ -19,7 +22,9 @@ train_cfg = dict(type="IterBasedTrainLoop", max_iters=985 * 1000, val_interval=5
 default_hooks = dict(
     arch_optimizer=dict(
         type="mmsrnas.ArchOptimizerHook",
-        optimizer=dict(type="Adam", lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-8),
+        optimizer=dict(
+            type="Adam", lr=3e-4, betas=(0.5, 0.999), eps=1e-8 / 255, weight_decay=1e-8 / 255
+        ),
         mode="mixed",
         warmup_iters=21 * 985,
         # 1 for a loss on 0..255, ours is on [0, 1].

@@ -15,13 +15,15 @@ optim_wrapper = dict(
             "generator.upsampling_cells",
             "generator.conv_last",
         ],
-        optimizer=dict(type="Adam", lr=1e-3, betas=(0.9, 0.999)),
+        # eps is 1e-8 in the released code, for a loss on 0..255; ours is on [0, 1].
+        optimizer=dict(type="Adam", lr=1e-3, betas=(0.9, 0.999), eps=1e-8 / 255),
         clip_grad=dict(max_norm=1),
     ),
     policy=dict(
         type="OptimWrapper",
         modules="generator.controller",
-        optimizer=dict(type="Adam", lr=1e-3, betas=(0.5, 0.999)),
+        # The loss of the policy does not depend on the range of the images: eps as released.
+        optimizer=dict(type="Adam", lr=1e-3, betas=(0.5, 0.999), eps=1e-8),
         clip_grad=dict(max_norm=5),
     ),
 )
