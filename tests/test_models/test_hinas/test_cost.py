@@ -3,6 +3,7 @@ import random
 
 import pytest
 import torch
+from torch import nn
 
 from mmsrnas.analysis import count_complexity, lr_size_of
 from mmsrnas.genotypes import HINAS_OPS, HiNASGenotype
@@ -34,9 +35,12 @@ def network(task, op, path, activation="leaky_relu"):
 
 
 def counted(net, cost):
-    """Parameters or Multi-Adds of a network by mmengine's counter."""
-    size = lr_size_of((720, 1280), net.upscale_factor)
-    return getattr(count_complexity(net, (net.in_channels, *size)), cost)
+    """Parameters, or Multi-Adds of all convolutions for an output of 1280x720."""
+    if cost == "params":
+        return sum(p.numel() for p in net.parameters())
+    height, width = lr_size_of((720, 1280), net.upscale_factor)
+    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d)]
+    return height * width * sum(conv.weight.numel() for conv in convs)
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
@@ -44,10 +48,19 @@ def counted(net, cost):
 def test_cost_of_decided_supernets_is_that_of_the_network(task, cost):
     net = HiNASSupernet(*task, num_cells=3, num_nodes=3, mid_channels=8, cost=cost)
     random.seed(0)
-    for op, path in random.sample(list(itertools.product(HINAS_OPS[:-1], paths(3, 3))), 8):
+    for op, path in random.sample(list(itertools.product(HINAS_OPS[:-1], paths(3, 3))), 10):
         decide(net, op, path)
         expected = counted(network(task, op, path), cost)
         assert net.expected_cost().item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_cost_is_what_the_counter_counts():
+    genotype = network(TASKS["sr"], "sep_conv_5x5", (0, 1)).genotype
+    counts = count_complexity(HiNASNet(genotype), (3, 240, 427))
+    for cost in ("params", "multi_adds"):
+        net = HiNASSupernet("sr", 3, 3, num_cells=2, num_nodes=3, mid_channels=8, cost=cost)
+        decide(net, "sep_conv_5x5", (0, 1))
+        assert net.expected_cost().item() == pytest.approx(getattr(counts, cost), rel=1e-6)
 
 
 def test_published_closed_forms():

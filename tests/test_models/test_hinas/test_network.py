@@ -126,7 +126,7 @@ def test_bad_arguments_are_refused():
     genotype = uniform_genotype("conv_3x3", (0,), 1, 4)
     with pytest.raises(ValueError, match="'task': unknown value 'derain'"):
         HiNASNet(genotype, "derain")
-    with pytest.raises(ValueError, match="'variant': unknown value"):
+    with pytest.raises(ValueError, match="'variant': unknown value 'sigmoid'"):
         HiNASNet(genotype, "sr", variant="sigmoid")
     with pytest.raises(ValueError, match="'upscale_factor': expected 1 for task='denoise'"):
         HiNASNet(genotype, "denoise", 2)

@@ -37,7 +37,7 @@ def test_equals_the_released_supernet_in_both_modes_of_normalisation(official):
                 (net.space.upsampling_ops[op], f) for op, f, _ in sample["arch_upsampling"]
             ),
             upsampling_position=sample["position_0based"],
-            num_layers=config["layers"],
+            num_cells=config["layers"],
         )
         output = net.eval()(x, genotype) * 255
         assert relative(output, sample["out_eval_f64"]) < 1e-9
