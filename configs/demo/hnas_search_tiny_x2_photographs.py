@@ -9,10 +9,10 @@ _base_ = [
 ops = ["rcab", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"]
 model = dict(generator=dict(num_cells=4, normal_ops=ops))
 
-# Whole squares: PSNR leaves out a border of 8 pixels, and few pixels rank architectures by noise.
+# Whole patches: PSNR leaves out a border of 8 pixels, and few pixels rank architectures by noise.
 policy_dataloader = _base_.arch_dataloader
 policy_dataloader.batch_size = 8
-policy_dataloader.dataset.pipeline[3].gt_patch_size = 96
+policy_dataloader.dataset.patch_size = 96
 
 # Architectures are ranked on the held-out photographs.
 val_cfg = dict(_delete_=True, type="MultiValLoop")

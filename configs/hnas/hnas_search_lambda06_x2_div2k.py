@@ -7,10 +7,9 @@ _base_ = [
     "../_base_/schedules/hnas_search.py",
 ]
 
-
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
-train_dataloader.dataset.pipeline[3].gt_patch_size = 96
+train_dataloader.dataset.patch_size = 96
 train_dataloader.dataset.index_range = (0, 320)
 
 policy_dataloader = dict(
