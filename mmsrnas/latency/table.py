@@ -14,7 +14,7 @@ from torch import nn
 from mmsrnas.files import atomic_write
 
 from .measurement import time_calls
-from .runtimes import list_operators, prepare_operator
+from .runtimes import Operator, empty_operator, list_operators, prepare_operator
 from .targets import Target
 
 __all__ = ["KINDS", "OperatorTable", "default_table_path"]
@@ -100,12 +100,17 @@ class OperatorTable:
         """Times the operators of a network that are not in the table yet; returns how many."""
         operators = list_operators(network, self.target, input_size)
         missing = {op.key: op for op in operators if op.key not in self.times}
+        empty = empty_operator(self.target) if missing else None
+        alone = self._measure(empty) if empty else 0.0
         for key, operator in missing.items():
-            with prepare_operator(operator, self.target) as call:
-                samples = time_calls({key: call}, self.target, SAMPLES)[key]
-            # What others on the machine take from a short time is never negative.
-            self.times[key] = float(np.quantile(samples, 0.25))
+            self.times[key] = max(0.0, self._measure(operator) - alone)
         return len(missing)
+
+    def _measure(self, operator: Operator) -> float:
+        with prepare_operator(operator, self.target) as call:
+            samples = time_calls({"": call}, self.target, SAMPLES)[""]
+        # What others on the machine take from a short time is never negative.
+        return float(np.quantile(samples, 0.25))
 
     def predict(self, network: nn.Module, input_size: tuple[int, int, int] | None = None) -> float:
         """Predicted milliseconds of a network for one image, without running it.

@@ -11,7 +11,7 @@ from mmsrnas.sizes import in_channels_of
 from . import onnx_runtime, openvino_runtime, torch_runtime
 from .operator import Operator
 
-__all__ = ["Operator", "list_operators", "prepare", "prepare_operator"]
+__all__ = ["Operator", "empty_operator", "list_operators", "prepare", "prepare_operator"]
 
 _RUNTIMES = {
     "torch": torch_runtime,
@@ -43,6 +43,11 @@ def list_operators(
     """
     input_size = input_size or (in_channels_of(network), *target.input_size)
     return _RUNTIMES[target.runtime].list_operators(network, target, input_size)
+
+
+def empty_operator(target: Target) -> Operator | None:
+    """What takes the time that every operator takes only when it runs alone; None if nothing."""
+    return onnx_runtime.empty_operator() if target.runtime == "onnxruntime" else None
 
 
 @contextmanager

@@ -22,10 +22,12 @@ from mmsrnas.sizes import in_channels_of
 
 from .operator import Operator, conv_kind
 
-__all__ = ["list_operators", "prepare", "prepare_operator", "write_onnx"]
+__all__ = ["empty_operator", "list_operators", "prepare", "prepare_operator", "write_onnx"]
 
 OPSET = 17
 BLOCKED = "com.microsoft.nchwc"
+FLOAT = 1
+"""Number of float32 among the types of ONNX."""
 
 
 def write_onnx(network: nn.Module, path: Path, input_size: tuple[int, int, int]) -> Path:
@@ -79,68 +81,97 @@ def list_operators(
         path = write_onnx(network, Path(folder) / "network.onnx", input_size)
         optimised = Path(folder) / "optimised.onnx"
         _session(str(path), target.threads, optimised)
-        original = onnx.shape_inference.infer_shapes(onnx.load(path), data_prop=True)
         model = onnx.load(optimised)
-    shapes = _Shapes(original, model)
+    shapes = _Shapes(model)
     return [_operator(node, shapes) for node in model.graph.node if shapes.follow(node)]
 
 
 class _Shapes:
-    """Shapes of the tensors of an optimised file, from those of the original one.
+    """Shapes of the tensors of a file that onnxruntime made, found node by node.
 
     Args:
-        original: The file as it was exported, with inferred shapes.
-        model: The file that onnxruntime made of it.
+        model: The file, for an input of fixed size, so that all sizes in it are constants.
     """
 
-    def __init__(self, original: Any, model: Any) -> None:
+    def __init__(self, model: Any) -> None:
         import onnx
 
-        self.values = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
-        self.types: dict[str, int] = {t.name: t.data_type for t in model.graph.initializer}
-        self.shapes = {name: value.shape for name, value in self.values.items()}
-        graph = original.graph
-        for info in [*graph.input, *graph.value_info, *graph.output]:
-            tensor = info.type.tensor_type
-            self.shapes[info.name] = tuple(dim.dim_value for dim in tensor.shape.dim)
-            self.types[info.name] = tensor.elem_type
+        self.values: dict[str, np.ndarray] = {}
+        self.types: dict[str, int] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        for info in model.graph.input:
+            self.shapes[info.name] = _dims(info)
+            self.types[info.name] = info.type.tensor_type.elem_type
+        for tensor in model.graph.initializer:
+            self._constant(tensor.name, onnx.numpy_helper.to_array(tensor), tensor.data_type)
+
+    def _constant(self, name: str, value: np.ndarray, kind: int) -> None:
+        self.values[name], self.shapes[name], self.types[name] = value, value.shape, kind
 
     def follow(self, node: Any) -> bool:
         """Notes the shapes of what a node makes; constants and shapes move no data."""
         import onnx
 
         if node.op_type == "Constant":
-            value = onnx.numpy_helper.to_array(node.attribute[0].t)
-            self.values[node.output[0]] = value
-            self.shapes[node.output[0]] = value.shape
-            self.types[node.output[0]] = node.attribute[0].t.data_type
+            tensor = node.attribute[0].t
+            self._constant(node.output[0], onnx.numpy_helper.to_array(tensor), tensor.data_type)
             return False
-        for name in node.output:
-            if name and name not in self.shapes:
-                self.shapes[name] = self._output(node)
-                self.types[name] = onnx.TensorProto.FLOAT
+        found = None if node.domain else self._standard(node)
+        for index, name in enumerate(node.output):
+            self.types[name] = found[index].type.tensor_type.elem_type if found else FLOAT
+            self.shapes[name] = _dims(found[index]) if found else self._blocked(node)
         return bool(self.shapes[node.output[0]])
 
-    def _output(self, node: Any) -> tuple[int, ...]:
+    def inputs(self, node: Any) -> list[tuple]:
+        """Name, shape, type and, of constants, value of each input of a node."""
+        names = dict.fromkeys(filter(None, node.input))
+        return [(n, self.shapes[n], self.types.get(n, 1), self.values.get(n)) for n in names]
+
+    def _standard(self, node: Any) -> Any:
+        """The outputs of a node by the rules of ONNX."""
+        import onnx
+
+        graph = _one_node(node, self.inputs(node), [(name, None) for name in node.output])
+        for output in graph.output:
+            output.ClearField("type")
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)])
+        return onnx.shape_inference.infer_shapes(model, data_prop=True).graph.output
+
+    def _blocked(self, node: Any) -> tuple[int, ...]:
+        """Shape of a node in the blocked layout, or of one that onnxruntime fused."""
         source = self.shapes[node.input[0]]
         attributes = _attributes(node)
-        if node.op_type in ("ReorderInput", "ReorderOutput"):
-            channels = attributes.get("channels", -(-source[1] // 8) * 8)
-            return (source[0], channels, *source[2:])
+        last = attributes.get("channels_last", 0)
+        if node.op_type == "ReorderInput":
+            batch, *size, channels = source if last else (source[0], *source[2:], source[1])
+            return (batch, -(-channels // 8) * 8, *size)
+        if node.op_type == "ReorderOutput":
+            batch, size, channels = source[0], source[2:], attributes["channels"]
+            return (batch, *size, channels) if last else (batch, channels, *size)
         if "Conv" in node.op_type or "Pool" in node.op_type:
             weight = self.shapes[node.input[1]] if "Conv" in node.op_type else ()
             kernel = attributes.get("kernel_shape", weight[2:])
             channels = weight[0] if weight else source[1]
+            if "Global" in node.op_type:
+                return (source[0], channels, 1, 1)
             return (source[0], channels, *_windows(source[2:], kernel, attributes))
         if node.op_type == "Upsample":
             scales = attributes.get("scales", (1, 1, 1, 1))
             return tuple(int(size * scale) for size, scale in zip(source, scales, strict=True))
-        sources = [self.shapes[name] for name in node.input if name in self.shapes]
-        return tuple(np.broadcast_shapes(*sources))
+        if node.op_type == "Concat":
+            sizes = [self.shapes[name][1] for name in node.input]
+            return (source[0], sum(sizes), *source[2:])
+        return source  # activations, sums
+
+
+def _dims(info: Any) -> tuple[int, ...]:
+    return tuple(dim.dim_value for dim in info.type.tensor_type.shape.dim)
 
 
 def _windows(size: Sequence[int], kernel: Sequence[int], attributes: dict) -> tuple[int, ...]:
     strides = attributes.get("strides", (1, 1))
+    if attributes.get("auto_pad", b"").startswith(b"SAME"):
+        return tuple(-(-n // stride) for n, stride in zip(size, strides, strict=True))
     dilations = attributes.get("dilations", (1, 1))
     pads = attributes.get("pads", (0, 0, 0, 0))
     return tuple(
@@ -157,24 +188,45 @@ def _attributes(node: Any) -> dict[str, Any]:
 
 def _operator(node: Any, shapes: _Shapes) -> Operator:
     attributes = _attributes(node)
-    inputs = [
-        (shapes.shapes.get(name, ()), shapes.types.get(name, 1), shapes.values.get(name))
-        for name in node.input
-    ]
+    inputs = shapes.inputs(node)
+    outputs = [(name, shapes.shapes[name]) for name in node.output if name]
     # Integers and scalars are parameters of the operator (sizes, axes), floats are its data.
-    small = [value.tolist() for _, _, value in inputs if value is not None and value.size <= 8
-             and value.dtype != np.float32]  # fmt: skip
-    sizes = "x".join(str(list(shape)) for shape, _, _ in inputs)
+    small = [v.tolist() for *_, v in inputs if v is not None and v.dtype != np.float32]
+    sizes = "x".join(str(list(shapes.shapes.get(name, ()))) for name in node.input)
     settings = {k: v for k, v in sorted(attributes.items()) if not isinstance(v, bytes)}
     texts = {k: v.decode() for k, v in sorted(attributes.items()) if isinstance(v, bytes)}
     name = f"{node.domain.rpartition('.')[2]}.{node.op_type}".lstrip(".")
     kind = "memory"
     if "Conv" in node.op_type and "Transpose" not in node.op_type:
-        kernel = attributes.get("kernel_shape", inputs[1][0][2:])
+        kernel = attributes.get("kernel_shape", inputs[1][1][2:])
         kind = conv_kind(tuple(kernel), attributes.get("group", 1))
-    outputs = [shapes.shapes.get(out, ()) for out in node.output]
     key = f"{name} {sizes} {settings or ''} {texts or ''} {small or ''}".strip()
     return Operator(key, kind, (node, inputs, outputs))
+
+
+def _one_node(node: Any, inputs: Sequence[tuple], outputs: Sequence[tuple]) -> Any:
+    """A graph of one node.
+
+    Args:
+        node: The node.
+        inputs: Name, shape, type and, of constants, value of each input.
+        outputs: Name and shape of each output; None where it is to be found.
+    """
+    import onnx
+
+    info = onnx.helper.make_tensor_value_info
+    constants = [onnx.numpy_helper.from_array(v, n) for n, _, _, v in inputs if v is not None]
+    fed = [info(name, kind, shape) for name, shape, kind, value in inputs if value is None]
+    made = [info(name, 1, shape) for name, shape in outputs]
+    return onnx.helper.make_graph([node], "operator", fed, made, constants)
+
+
+def empty_operator() -> Operator:
+    """A node that does next to nothing: its time is what starting a session takes."""
+    import onnx
+
+    node = onnx.helper.make_node("Relu", ["x"], ["y"])
+    return Operator("empty", "memory", (node, [("x", (1,), FLOAT, None)], [("y", (1,))]))
 
 
 @contextmanager
@@ -184,18 +236,10 @@ def prepare_operator(operator: Operator, target: Target) -> Iterator[Callable[[]
 
     node, inputs, outputs = operator.spec
     rng = np.random.default_rng(0)
-    feeds, infos, constants = {}, [], []
-    for name, (shape, kind, value) in zip(node.input, inputs, strict=True):
-        if not name:
-            continue
-        if value is not None:
-            constants.append(onnx.numpy_helper.from_array(value, name))
-        elif name not in feeds:
-            feeds[name] = rng.random(shape, dtype=np.float32)
-            infos.append(onnx.helper.make_tensor_value_info(name, kind, shape))
-    made = [onnx.helper.make_tensor_value_info(n, 1, s)
-            for n, s in zip(node.output, outputs, strict=True)]  # fmt: skip
-    graph = onnx.helper.make_graph([node], "operator", infos, made, constants)
+    feeds = {
+        n: rng.random(shape, dtype=np.float32) for n, shape, _, value in inputs if value is None
+    }
+    graph = _one_node(node, inputs, outputs)
     opsets = [onnx.helper.make_opsetid("", OPSET)]
     opsets += [onnx.helper.make_opsetid(d, 1) for d in (BLOCKED, "com.microsoft")]
     model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
