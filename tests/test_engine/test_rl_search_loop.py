@@ -257,6 +257,12 @@ def test_wrong_arguments_are_named(images, options, message):
         tiny_rl_search.runner(images, run="wrong", **options).train()
 
 
+def test_typo_in_the_reward_is_named(images):
+    loop = tiny_rl_search.reward(lambda_=0.5)
+    with pytest.raises(TypeError, match=r"train_cfg.reward: .*unexpected keyword.*'lambda_'"):
+        tiny_rl_search.runner(images, run="wrong", loop=loop).train()
+
+
 def test_shared_images_are_refused(images):
     shared = tiny_rl_search.dataloader(images, (7, 12))
     with pytest.raises(ValueError, match=r"1 image\(s\) are in `train_dataloader` too.*07.png"):
