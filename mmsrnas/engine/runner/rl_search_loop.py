@@ -127,9 +127,9 @@ class RLSearchLoop(IterBasedTrainLoop):
         except TypeError as error:
             raise TypeError(f"train_cfg.reward: {error}.") from None
         _check_at_least(self.reward.min_samples, num_samples=num_samples)
-        _leave_policy_out_of_reduction(runner, self.supernet.controller)
+        _leave_policy_out_of_reduction(runner, self.supernet.policy)
         self.policy_gradient = PolicyGradient(
-            self.supernet.controller, entropy_weight, baseline_momentum, baseline_has_reward
+            self.supernet.policy, entropy_weight, baseline_momentum, baseline_has_reward
         )
         policy_dataloader = runner.build_dataloader(
             policy_dataloader, seed=runner.seed + SEED_OFFSET
@@ -199,7 +199,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         generator = self._generator()
         if self.weight_sampling == "uniform":
             return self._decode(self.supernet.space.random(1, generator))[0]
-        return self._decode(self.supernet.controller.sample(1, generator).tokens)[0]
+        return self._decode(self.supernet.policy.sample(1, generator).tokens)[0]
 
     def _weight_step(self, batch: dict) -> dict[str, Tensor]:
         model, wrapper = self.runner.model, self.runner.optim_wrapper["weights"]
@@ -215,7 +215,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         if first and self.reset_baseline:
             self.policy_gradient.reset_baseline()
         generator = self._generator()
-        sample = self.supernet.controller.sample(self.num_samples, generator)
+        sample = self.supernet.policy.sample(self.num_samples, generator)
         genotypes = self._decode(sample.tokens)
         references = []
         if first:
