@@ -273,7 +273,7 @@ class RLSearchLoop(IterBasedTrainLoop):
 def _require_policy(supernet: nn.Module) -> PolicySupernet:
     if isinstance(supernet, PolicySupernet):
         return supernet
-    parts = ("space", "controller", "build_reward", "batch_statistics", "calibrate")
+    parts = ("space", "policy", "build_reward", "batch_statistics", "calibrate")
     missing = [part for part in parts if not hasattr(supernet, part)]
     raise TypeError(
         f"model.generator: RLSearchLoop needs a supernet with a policy, {type(supernet).__name__} "
