@@ -68,7 +68,7 @@ def shared_options(cfg: Config, iters: int, patch: int, batch: int) -> None:
 def search(work_dir: Path, iters: int) -> Path:
     """Searches with narrow cells on small patches; returns the genotype's file."""
     cfg = Config.fromfile(CONFIGS / "hinas_denoise_search_bsd500.py")
-    cfg.model.generator.update(base_channels=4)
+    cfg.model.generator.update(mid_channels=4)
     shared_options(cfg, iters, patch=32, batch=4)
     cfg.train_dataloader.dataset.sigma = list(SIGMAS)
     cfg.param_scheduler.iters_per_epoch = max(iters // 100, 1)
@@ -132,7 +132,7 @@ def main() -> None:
         task="denoise",
         upscale_factor=1,
         in_channels=1,
-        base_channels=8,
+        mid_channels=8,
     )
     params = size(HiNASNet(**{k: v for k, v in hinas.items() if k != "type"}))
     layers = next(n for n in range(1, 50) if size(PlainNet(num_layers=n)) >= params)

@@ -15,7 +15,6 @@ from mmsrnas.genotypes import (
     HNAS_UPSAMPLING_OPS,
     load_genotype,
 )
-from mmsrnas.models import HNASNet
 from mmsrnas.models.hnas.cost import multi_adds
 from mmsrnas.models.hnas.decoding import HNASSpace
 from mmsrnas.registry import MODELS
@@ -113,9 +112,12 @@ def search_space(cfg):
         return MODELS.build(generator).space
 
 
-def test_genotype_of_a_search_by_cfg_options(tmp_path):
-    load_genotype("HNAS_B").save(tmp_path / "top1.json", {"reward": 1.0})
+def test_genotype_alone_makes_the_network_of_the_printed_command(tmp_path):
+    """Width and skip come from the file, whatever the config trains by default."""
+    genotype = load_genotype("HNAS_B").replace(mid_channels=4, global_skip=True)
+    genotype.save(tmp_path / "top1.json", {"reward": 1.0})
     cfg = Config.fromfile(ROOT / "configs/hnas/hnas_a_x2_div2k.py")
-    options = {"genotype": str(tmp_path / "top1.json"), "mid_channels": 4}
-    cfg.merge_from_dict({f"model.generator.{key}": value for key, value in options.items()})
-    assert init_generator(cfg).genotype == HNASNet("HNAS_B", mid_channels=4).genotype
+    cfg.merge_from_dict({"model.generator.genotype": str(tmp_path / "top1.json")})
+    network = init_generator(cfg)
+    assert network.genotype == genotype
+    assert (network.mid_channels, network.global_skip) == (4, True)

@@ -7,7 +7,6 @@ _base_ = [
     "../_base_/schedules/hnas_search.py",
 ]
 
-
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
 train_dataloader.dataset.patch_size = 96

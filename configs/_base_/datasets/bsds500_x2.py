@@ -1,6 +1,6 @@
-# Patches of natural images, for short runs on one CPU core (docs/hnas.md makes them): training
-# images of BSDS500 for the weights, test images for the architecture.  Its validation images are
-# B100.  Validation on patches of 256x256 of DIV2K.
+# Patches of natural images, for short runs on one CPU core (docs/experiments/hnas-reduced.md makes
+# them): training images of BSDS500 for the weights, test images for the architecture.  Its
+# validation images are B100.  Validation on patches of 256x256 of DIV2K.
 _base_ = "patches_x2.py"
 
 train_dataloader = _base_.train_dataloader

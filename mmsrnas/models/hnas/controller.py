@@ -16,7 +16,7 @@ __all__ = ["HNASController", "check_variant"]
 VARIANTS = ("default", "paper", "official")
 
 OP_TANH_DIVISOR = 2.5
-"""The released code bounds the logits of operations by this part of ``tanh_constant``."""
+"""Divides ``tanh_constant`` for the logits of operations, as in the released code."""
 
 EXCLUDED = -1e9
 """Logit of what is not to be chosen: its probability is zero, and zero times it is finite."""
