@@ -220,6 +220,10 @@ def test_runner_adds_what_a_search_needs(images):
     runner.train()
     genotype = load_genotype(images / "runner" / "genotype.json", "hnas")
     assert genotype == find_supernet(runner.model).genotype()
+    options = dict(runner_type="mmsrnas.RLSearchRunner", hooks=[dict(type="mmsrnas.GenotypeHook")])
+    named = tiny_rl_search.runner(images, default_hooks=dict(exact_resume=None), **options)
+    names = [type(hook).__name__ for hook in named.hooks]
+    assert (names.count("GenotypeHook"), names.count("ExactResumeHook")) == (1, 0)
     with pytest.raises(ValueError, match=r"train_cfg.type.*IterBasedTrainLoop"):
         tiny_rl_search.runner(
             images,
