@@ -11,7 +11,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import Registry
+from mmengine.registry import FUNCTIONS, Registry
 from torch import Tensor, nn
 
 from mmsrnas.compat import CheckpointError
@@ -107,21 +107,19 @@ class Checkpoint:
                 " This editor infers with the averaged weights; model.is_use_ema=False uses "
                 "those of the generator."
             )
-        raise CheckpointError(
-            f"{self}: has no '{name}.' weights, its parts are {names}.{advice}"
-        )
+        raise CheckpointError(f"{self}: has no '{name}.' weights, its parts are {names}.{advice}")
 
     def load_into(self, module: nn.Module, part: str = "generator") -> None:
         """Loads a part of the file into a module, all of it or nothing.
 
         Args:
             module: Module that the weights are of.
-            part: Name of the part.
+            part: Name of the part; all of the file where it is empty.
 
         Raises:
             CheckpointError: The part is missing, or of another network.
         """
-        weights = self.require_part(part)
+        weights = self.require_part(part) if part else self.weights
         self.require_fit(module.state_dict(), weights, part)
         module.load_state_dict(weights, strict=False)  # checked above
 
@@ -140,9 +138,9 @@ class Checkpoint:
         """
         if lines := differences(expected, given):
             more = f"\n  ... and {len(lines) - 6} more" if len(lines) > 6 else ""
-            hint = "; it holds " + self._genotype_hint() if self._genotype_hint() else ""
+            what = f"'{part}' of the config" if part else "the model of the config"
             raise CheckpointError(
-                f"{self}: does not fit '{part}' of the config{hint}:\n  "
+                f"{self}: does not fit {what}{self._origin()}:\n  "
                 + "\n  ".join(lines[:6])
                 + more
                 + "\nIs it of another scale, size or genotype?"
@@ -163,10 +161,10 @@ class Checkpoint:
         except GenotypeError as error:
             raise CheckpointError(f"{self}: its genotype cannot be read. {error}") from None
 
-    def _genotype_hint(self) -> str:
+    def _origin(self) -> str:
         stored = self.meta.get("genotype")
         method = stored.get("method") if isinstance(stored, Mapping) else None
-        return f"a network of the method '{method}'" if isinstance(method, str) else ""
+        return f"; it is of the method '{method}'" if isinstance(method, str) else ""
 
     def config(self) -> Config:
         """The config that the run saved, as data: model, dataloaders and ``train_cfg``.
@@ -216,7 +214,7 @@ def read_checkpoint(source: str | Path, key: str = "checkpoint") -> Checkpoint:
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{key}: {error}") from None
     try:
-        content = CheckpointLoader.load_checkpoint(str(source), map_location="cpu")
+        content = CheckpointLoader.load_checkpoint(str(source), "cpu", logger="silent")
     except CheckpointError as error:
         raise CheckpointError(f"{key}: {error}") from None
     if not isinstance(content, Mapping):
@@ -267,7 +265,9 @@ def _read_pointer(pointer: Path) -> Path | None:
 
 def _by_step(folder: Path) -> list[Path]:
     """``iter_N.pth`` and ``epoch_N.pth`` of a folder, the last one first."""
-    steps = {path: re.fullmatch(r"(?:iter|epoch)_(\d+)", path.stem) for path in folder.glob("*.pth")}
+    steps = {
+        path: re.fullmatch(r"(?:iter|epoch)_(\d+)", path.stem) for path in folder.glob("*.pth")
+    }
     return sorted((p for p, m in steps.items() if m), key=lambda p: -int(steps[p][1]))
 
 
@@ -311,7 +311,7 @@ def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
 
 def _bare(name: str) -> str:
     """A name without the ``module.`` of parallel wrappers, of the editor or of its parts."""
-    return re.sub(r"^module\.|(?<=^generator\.)module\.|(?<=^generator_ema\.)module\.", "", name)
+    return re.sub(r"^(generator|generator_ema)\.module\.", r"\1.", name.removeprefix("module."))
 
 
 def _below(weights: Mapping[str, Tensor], part: str) -> dict[str, Tensor]:
@@ -356,7 +356,7 @@ def _literal(node: ast.expr) -> Any:
 
 
 def _require_registered(cfg: Mapping[str, Any]) -> None:
-    """mmengine imports and calls whatever a ``type`` names: here only what is registered."""
+    """Lets nothing through that mmengine would import and call because a ``type`` names it."""
     scope = cfg.get("default_scope", SCOPES[0])
     if scope not in SCOPES:
         raise ValueError(f"default_scope={scope!r}")
@@ -382,8 +382,8 @@ def _registered_names() -> set[str]:
     from mmsrnas import registry
 
     nodes = ("MODELS", "DATASETS", "TRANSFORMS", "DATA_SAMPLERS", "LOOPS", "WEIGHT_INITIALIZERS")
-    names: set[str] = set()
-    for node in (*nodes, "FUNCTIONS"):
+    names = set(FUNCTIONS.module_dict)
+    for node in nodes:
         found: Registry | None = getattr(registry, node)
         while found is not None:
             found.import_from_location()

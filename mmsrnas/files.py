@@ -1,6 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,24 +14,32 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """A file that appears at once, when the ``with`` block has ended without an error.
 
     The block writes a file of the yielded name, by whatever means; a kill or a full disk at any
-    moment leaves the old file, or none. Works for folders too, where there is no old one.
+    moment leaves the old file, or none. Works for a folder too, where there is no old one.
 
     Args:
-        path: Target file.
+        path: Target file. One process at a time may write it.
 
     Yields:
-        Name beside the target, with its suffix and hidden from ``glob('*')``.
+        Name beside the target, with its suffix and hidden from ``glob('*')``. Nothing has it yet:
+        what a killed process left there is removed.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+    _remove(partial)
     try:
         yield partial
         _flush(partial)
         partial.replace(path)
         _flush(path.parent)
     finally:
-        if partial.is_file():
-            partial.unlink()
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:

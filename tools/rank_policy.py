@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader, Runner
+from mmengine.runner import Runner
 from torch import nn
 
 from mmsrnas.apis.policy_ranking import (
@@ -24,8 +24,7 @@ from mmsrnas.apis.policy_ranking import (
     plot_front,
     score_candidates,
 )
-from mmsrnas.apis.search_checkpoint import find_checkpoint, search_config
-from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.runner import Reward
@@ -48,29 +47,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
     args = parser.parse_args()
-    try:
-        args.checkpoint = find_checkpoint(args.checkpoint)
-    except FileNotFoundError as error:
-        parser.error(str(error))
     for name in ("num_samples", "top_k", "calibration_batches"):
         if getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     return args
 
 
-def build_editor(cfg: Config, checkpoint: dict, source: Path) -> nn.Module:
+def build_editor(cfg: Config, checkpoint: Checkpoint) -> nn.Module:
     """The editor of a search with the parameters of a checkpoint, all of them."""
     init_default_scope(cfg.get("default_scope", "mmagic"))
     editor = MODELS.build(cfg.model)
     if not isinstance(editor.generator, HNASSupernet):
         raise SystemExit(
-            f"{source}: model.generator is {type(editor.generator).__name__}, not HNASSupernet; "
-            "tools/derive.py reads the genotype of other searches."
+            f"{checkpoint}: model.generator is {type(editor.generator).__name__}, not "
+            "HNASSupernet; tools/derive.py reads the genotype of other searches."
         )
-    try:
-        editor.load_state_dict(checkpoint["state_dict"])
-    except (KeyError, RuntimeError) as error:
-        raise SystemExit(f"{source} does not fit the search config. {error}") from None
+    checkpoint.load_into(editor, "")
     return editor
 
 
@@ -83,16 +75,15 @@ def load_batches(dataloader: dict, count: int | None, seed: int) -> list[dict]:
 def main() -> None:
     """Scores, ranks and writes."""
     args = parse_args()
-    with explain_refused_checkpoint(args.checkpoint):
-        checkpoint = CheckpointLoader.load_checkpoint(str(args.checkpoint), map_location="cpu")
-    meta = checkpoint.get("meta", {})
     try:
-        cfg = search_config(args.config, meta, args.checkpoint)
-    except LookupError as error:
+        checkpoint = read_checkpoint(args.checkpoint)
+        cfg = Config.fromfile(args.config) if args.config else checkpoint.config()
+        cfg.merge_from_dict(args.cfg_options or {})
+        check_datasets(cfg, "train", "val")
+        editor = build_editor(cfg, checkpoint).to(args.device)
+    except (CheckpointError, FileNotFoundError) as error:
         raise SystemExit(str(error)) from None
-    cfg.merge_from_dict(args.cfg_options or {})
-    check_datasets(cfg, "train", "val")
-    editor = build_editor(cfg, checkpoint, args.checkpoint).to(args.device)
+    source, meta = Path(checkpoint.source), checkpoint.meta
     supernet, loop = editor.generator, cfg.train_cfg
     cost = HNASCost(supernet.space, upscale_factor=supernet.upscale_factor, **loop.get("cost", {}))
     reward = Reward(
@@ -106,13 +97,13 @@ def main() -> None:
         load_batches(cfg.train_dataloader, args.calibration_batches, args.seed),
         reward,
     )
-    out = args.out or args.checkpoint.parent / "derived"
+    out = args.out or source.parent / "derived"
     out.mkdir(parents=True, exist_ok=True)
     write_table(candidates, supernet, cost, out / "architectures.csv")
     plot_front(candidates, cost.metric, out / "pareto.png")
-    source = args.config or meta.get("experiment_name")
-    origin = provenance(source, meta.get("seed"), meta.get("iter"))
-    write_best(candidates, origin | {"checkpoint": args.checkpoint.name}, args.top_k, out)
+    config = args.config or meta.get("experiment_name")
+    origin = provenance(config, meta.get("seed"), meta.get("iter"))
+    write_best(candidates, origin | {"checkpoint": source.name}, args.top_k, out)
     report(candidates, bicubic, cost)
     print(f"Written to {out}. To train the best architecture:")
     print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}/top1.json")

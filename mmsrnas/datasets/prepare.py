@@ -1,6 +1,5 @@
 """Makes LR images, unpacks archives and extracts sub-images: the work of the converters."""
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +9,8 @@ import cv2
 import numpy as np
 from mmagic.datasets.basic_image_dataset import IMG_EXTENSIONS
 from mmengine.utils import track_parallel_progress
+
+from mmsrnas.files import atomic_write
 
 from .resize import imresize, mod_crop
 
@@ -162,11 +163,9 @@ def _unpack(archive: Path, out: Path) -> None:
     if target.is_dir():
         return
     print(f"Unpacking {archive} into {target}", flush=True)
-    part = target.with_name(target.name + ".part")  # an interrupted run leaves only this
-    shutil.rmtree(part, ignore_errors=True)
     options = {} if archive.suffix == ".zip" else {"filter": "data"}
-    shutil.unpack_archive(archive, part, **options)
-    part.rename(target)
+    with atomic_write(target) as part:
+        shutil.unpack_archive(archive, part, **options)
 
 
 def _convert_all(
@@ -238,6 +237,5 @@ def _write(path: Path, image: np.ndarray) -> None:
     """Writes a PNG at once, so that an interrupted run leaves no half image behind."""
     if path.exists():
         return
-    part = path.with_suffix(".part")
-    part.write_bytes(cv2.imencode(".png", image)[1].tobytes())
-    os.replace(part, path)
+    with atomic_write(path) as part:
+        part.write_bytes(cv2.imencode(".png", image)[1].tobytes())

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mmsrnas.files import atomic_write
+
 __all__ = ["Genotype", "GenotypeError"]
 
 
@@ -78,9 +80,8 @@ class Genotype:
         """
         path = Path(path)
         data = self.to_dict() | ({"provenance": dict(provenance)} if provenance else {})
-        partial = path.with_suffix(path.suffix + ".part")
-        partial.write_text(json.dumps(data, indent=2) + "\n")
-        partial.replace(path)
+        with atomic_write(path) as partial:
+            partial.write_text(json.dumps(data, indent=2) + "\n")
 
 
 def _freeze(value: Any) -> Any:
