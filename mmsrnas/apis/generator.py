@@ -1,5 +1,6 @@
 """The network of a config, with or without trained weights."""
 
+import copy
 import inspect
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmsrnas.checkpoint import EMA, Checkpoint, CheckpointError, read_checkpoint
-from mmsrnas.genotypes import Genotype, published_genotypes
+from mmsrnas.genotypes import published_genotypes
 from mmsrnas.registry import MODELS
 
 __all__ = ["adopt_genotype", "init_generator"]
@@ -47,7 +48,7 @@ def init_generator(
         return MODELS.build(config.model.generator).eval()
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = read_checkpoint(checkpoint)
-    config = config.copy()
+    config = copy.deepcopy(config)
     adopt_genotype(config, checkpoint, genotype_override)
     network = MODELS.build(config.model.generator)
     checkpoint.load_into(network, EMA if _uses_ema(config.model) else "generator")
@@ -58,8 +59,9 @@ def adopt_genotype(config: Config, checkpoint: Checkpoint, override: bool = Fals
     """Puts the genotype of a checkpoint into a config, so that its network is the one that runs.
 
     A genotype of the config gives way where it is a published name, as in the configs of the zoo,
-    or left out. One that is spelled out, as a file or value, must be that of the checkpoint. With
-    ``override`` it stands, and a difference is only told.
+    or left out. One that is spelled out, as a file or value, must be that of the checkpoint, as
+    must every argument of the generator that a genotype has too, such as ``upscale_factor``. With
+    ``override`` the config stands, and a difference is only told.
 
     Args:
         config: Config with ``model.generator``; changed in place.
@@ -83,24 +85,23 @@ def adopt_genotype(config: Config, checkpoint: Checkpoint, override: bool = Fals
     if override:
         print_log(f"{both}, which overrides it: are the weights trained for it?", "current", 30)
         return
+    fields = stored.to_dict()
+    given = {key: generator[key] for key in fields if generator.get(key) is not None}
+    wrong = [f"{key}={value!r}" for key, value in given.items() if value != fields[key]]
     if named is not None and named not in published_genotypes():
+        wrong.append(f"genotype={named!r}")
+    if wrong:
         raise CheckpointError(
-            f"{both}. Leave '{GENOTYPE_OPTION}' out to run the network of the checkpoint."
+            f"{both}. Leave {', '.join(wrong)} of model.generator out to run the network of the "
+            "checkpoint."
         )
-    adopted = _with_genotype(generator, stored)
+    adopted = ConfigDict({k: v for k, v in generator.items() if k not in fields}, genotype=fields)
     try:
         network = MODELS.build(adopted)
     except ValueError as error:
         raise CheckpointError(f"{both}, which cannot take its place. {error}") from None
     config.model.generator = adopted
     print_log(f"{both}: the network of the checkpoint is run.", "current")
-
-
-def _with_genotype(generator: ConfigDict, genotype: Genotype) -> ConfigDict:
-    """A network's config where the genotype says what it can say."""
-    fields = genotype.to_dict()
-    rest = {key: value for key, value in generator.items() if key not in fields}
-    return ConfigDict(rest | {"genotype": fields})
 
 
 def _uses_ema(model: ConfigDict) -> bool:

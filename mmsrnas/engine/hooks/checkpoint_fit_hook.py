@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from mmsrnas.checkpoint import EMA, Checkpoint, CheckpointError
@@ -59,7 +59,8 @@ class CheckpointFitHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Checks the weights against the model, and renames them to its names."""
         model = unwrap(runner.model)
-        resumed = runner._resume and is_training(runner)
+        evaluates = _evaluates(runner)
+        resumed = runner._resume and not evaluates
         key = "resume" if resumed else "load_from"
         source = runner._load_from or os.path.join(runner.work_dir, "last_checkpoint")
         loaded = Checkpoint(str(source), checkpoint, key)
@@ -71,15 +72,21 @@ class CheckpointFitHook(Hook):
             _rebase_best(runner, checkpoint)
             _warn_of_changes(runner, checkpoint)
         elif hasattr(model, "generator"):
-            part = "generator" if is_training(runner) else inference_part(model)
-            new_modules = self.new_modules if is_training(runner) else ()
+            part = inference_part(model) if evaluates else "generator"
+            new_modules = () if evaluates else self.new_modules
             checkpoint["state_dict"] = _for_editor(model, loaded, part, new_modules)
-        elif not is_training(runner):
+        elif evaluates:
             loaded.require_fit(model.state_dict(), loaded.weights, "")
-        if is_training(runner):
-            _check_genotype(model, loaded)
+        if not evaluates:
+            _check_genotype(model, loaded, any_scale=bool(self.new_modules) and not resumed)
         # A config that mmengine < 0.1 saved here, which resuming would execute.
         checkpoint.get("meta", {}).pop("config", None)
+
+
+def _evaluates(runner: Runner) -> bool:
+    """Tells a validation or test from what ends in training."""
+    loops = (runner._val_loop, runner._test_loop)
+    return not is_training(runner) and any(isinstance(loop, BaseLoop) for loop in loops)
 
 
 def inference_part(editor: nn.Module) -> str:
@@ -111,9 +118,14 @@ def _for_editor(
     return state | {f"{part}.{name}": weight for name, weight in network.items()}
 
 
-def _check_genotype(model: nn.Module, loaded: Checkpoint) -> None:
+def _check_genotype(model: nn.Module, loaded: Checkpoint, any_scale: bool) -> None:
     current = getattr(getattr(model, "generator", None), "genotype", None)
-    if isinstance(current, Genotype) and loaded.genotype not in (None, current):
+    stored = loaded.genotype
+    if not isinstance(current, Genotype) or stored is None:
+        return
+    if any_scale and hasattr(stored, "upscale_factor"):
+        stored = stored.replace(upscale_factor=getattr(current, "upscale_factor", None))
+    if stored != current:
         raise CheckpointError(
             f"{loaded}: it is of {loaded.genotype}, model.generator.genotype of {current}."
         )
