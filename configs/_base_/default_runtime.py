@@ -17,6 +17,7 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     checkpoint_fit=dict(type="mmsrnas.CheckpointFitHook"),
     exact_resume=dict(type="mmsrnas.ExactResumeHook"),
+    finite_check=dict(type="mmsrnas.FiniteCheckHook"),
 )
 
 env_cfg = dict(

@@ -5,6 +5,7 @@ from .checkpoint_fit_hook import CheckpointFitHook
 from .checkpoint_hook import CheckpointHook
 from .discrete_val_hook import DiscreteValHook
 from .exact_resume_hook import ExactResumeHook
+from .finite_check_hook import FiniteCheckHook
 from .genotype_hook import GenotypeHook
 from .search_early_stop_hook import SearchEarlyStopHook
 
@@ -14,6 +15,7 @@ __all__ = [
     "CheckpointHook",
     "DiscreteValHook",
     "ExactResumeHook",
+    "FiniteCheckHook",
     "GenotypeHook",
     "SearchEarlyStopHook",
 ]

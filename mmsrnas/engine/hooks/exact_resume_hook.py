@@ -76,8 +76,9 @@ class ExactResumeHook(Hook):
             )
         loop = runner.train_loop
         if resumed["state"]:
-            state = resumed["state"]
-            loop.dataloader_iterator = _restoring(loop.dataloader_iterator, runner.iter, state)
+            loop.dataloader_iterator = _ResumedBatches(
+                loop.dataloader_iterator, runner.iter, resumed["state"]
+            )
         if not resumed["validated"]:
             self._validate_from = resumed
 
@@ -143,12 +144,36 @@ def repair_last_checkpoint(work_dir: str | Path) -> None:
             partial.write_text(str(newest))
 
 
-def _restoring(batches: Iterator[Any], past: int, state: dict[str, Any]) -> Iterator[Any]:
-    """Yields the batches of the past, then restores the random state and goes on."""
-    for _ in range(past):
-        yield next(batches)
-    _set_random_state(state)
-    yield from batches
+class _ResumedBatches:
+    """The batches of a resumed loop: behind those of the past the random state is restored.
+
+    Args:
+        batches: All batches of the run.
+        past: Number of batches before the checkpoint.
+        state: Random state of the checkpoint.
+    """
+
+    def __init__(self, batches: Iterator[Any], past: int, state: dict[str, Any]) -> None:
+        self._batches = batches
+        self._past = past
+        self._state = state
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._past == 0:
+            _set_random_state(self._state)
+        self._past -= 1
+        return next(self._batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Fetches batches of the past: onedl-mmengine asks its own iterator to skip them.
+
+        That would skip the random numbers of the worker processes, too.
+        """
+        for _ in range(count):
+            next(self)
 
 
 def _random_state() -> dict[str, Any]:

@@ -29,7 +29,7 @@ class DualRegressionEditor(BaseEditModel):
     down-scaling. Otherwise one dual network leads from SR to LR.
 
     A batch may mix in LR images without HR, see
-    :class:`~mmsrnas.datasets.UnpairedImageDataset`: they count in ``loss_dual`` only.
+    :class:`~mmsrnas.datasets.MixedImageDataset`: they count in ``loss_dual`` only.
 
     Args:
         generator: Config of the super-resolution network.
