@@ -67,7 +67,7 @@ def draw_candidates(supernet: PolicySupernet, num_samples: int, seed: int = 0) -
     space, argmax = supernet.space, supernet.genotype()
     found = {argmax: "argmax"}
     for _ in range(50):
-        for row in supernet.controller.sample(num_samples, generator).tokens:
+        for row in supernet.policy.sample(num_samples, generator).tokens:
             if len(found) <= num_samples:
                 found.setdefault(space.decode(row), "sample")
     candidates = [Candidate(group, genotype) for genotype, group in found.items()]

@@ -32,7 +32,8 @@ class ChannelNumberSearch(BaseModule):
 
     * ``budget``: candidates are the multiples of ``divisor`` up to the full width, and the
       genotype rounds the expected widths so that its cost comes closest to ``budget`` from below.
-      The search needs a :class:`~mmsrnas.models.losses.ComplexityLoss` with the same budget.
+      The search needs a :class:`~mmsrnas.models.losses.ComplexityLoss`, which takes the budget
+      from here.
     * ``official``: six fractions of at most ``budget`` times the full width, equal ones merged, and
       the genotype takes the most probable. Nothing else limits the cost, as in the released code.
 
@@ -164,6 +165,8 @@ class ChannelNumberSearch(BaseModule):
             for member, width in zip(members, rows, strict=True):
                 widths[member] = width
         return torch.stack(widths)
+
+    reference_cost = 1.0  # the full network, in the unit of `expected_cost`
 
     def expected_cost(self) -> Tensor:
         """Cost at the expected widths as a share of the full network's, differentiable."""

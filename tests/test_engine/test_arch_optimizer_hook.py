@@ -246,3 +246,13 @@ def test_cost_is_missing(images, monkeypatch):
     with pytest.raises(TypeError, match=r"TinySupernet has no `expected_cost\(\)`"):
         tiny_search.runner(images, arch={"complexity_loss": COMPLEXITY}).train()
     assert issubclass(MODELS.get(COMPLEXITY["type"]), ComplexityLoss)
+
+
+def test_budget_of_the_supernet_is_the_only_one(images, monkeypatch):
+    monkeypatch.setattr(tiny_search.TinySupernet, "budget", 1000.0, raising=False)
+    runner = tiny_search.runner(images, iters=1, arch={"complexity_loss": COMPLEXITY})
+    runner.train()  # the cost is below the budget of the supernet
+    assert runner.message_hub.log_scalars["train/arch_complexity"].current() == 0
+    with pytest.raises(ValueError, match=r"the budget stands once, in model\.generator"):
+        arch = {"complexity_loss": COMPLEXITY | {"budget": 3}}
+        tiny_search.runner(images, arch=arch).train()

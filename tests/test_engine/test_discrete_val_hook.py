@@ -173,5 +173,6 @@ def test_other_supernets_are_refused(gray_images):
     model = torch.nn.Module()
     model.generator = torch.nn.Module()
     model.generator.arch_parameters = lambda: iter(())
+    model.generator.genotype = lambda: None
     with pytest.raises(TypeError, match="has no attribute `discrete`"):
         DiscreteValHook().before_train(SimpleNamespace(model=model))

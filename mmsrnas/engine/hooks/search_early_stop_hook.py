@@ -2,9 +2,9 @@
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from torch import nn
 
 from mmsrnas.engine.supernet import find_supernet
+from mmsrnas.models.supernet import CollapsibleSupernet, Supernet
 from mmsrnas.registry import HOOKS
 
 __all__ = ["SearchEarlyStopHook"]
@@ -14,8 +14,8 @@ __all__ = ["SearchEarlyStopHook"]
 class SearchEarlyStopHook(Hook):
     """Stops a search whose genotype no longer changes, or whose cells have collapsed.
 
-    A supernet may offer ``collapse() -> str | None``, the reason why what it would decode now is
-    useless (say, more skip connections than operations). Looks are bound to the iteration, not to
+    The reason comes from a :class:`~mmsrnas.models.supernet.CollapsibleSupernet` (say, more skip
+    connections than operations). Looks are bound to the iteration, not to
     validation, so that a resumed search stops where the uninterrupted one does.
 
     Args:
@@ -58,9 +58,9 @@ class SearchEarlyStopHook(Hook):
         self.genotype = genotype
         self._stop(runner, supernet, iteration)
 
-    def _stop(self, runner: Runner, supernet: nn.Module, iteration: int) -> None:
+    def _stop(self, runner: Runner, supernet: Supernet, iteration: int) -> None:
         """Ends the search after this iteration if there is a reason."""
-        reason = supernet.collapse() if hasattr(supernet, "collapse") else None
+        reason = supernet.collapse() if isinstance(supernet, CollapsibleSupernet) else None
         if self.patience and self.unchanged >= self.patience:
             reason = reason or f"the genotype is the same as {self.patience} looks ago"
         if reason:

@@ -198,6 +198,8 @@ class HiNASSupernet(HiNASBase):
         }
         return self.alpha[index[self.alpha_scope]].softmax(dim=1)
 
+    reference_cost = 1.0  # the scale of a complexity loss, in the unit of `expected_cost`
+
     def expected_cost(self) -> Tensor:
         """Expected parameters or Multi-Adds of the derived network.
 
