@@ -148,10 +148,9 @@ def search(start, images, run, kill_at=None, **options):
 def load(images, run):
     checkpoint = torch.load(images / run / f"iter_{ITERS}.pth", weights_only=True)
     hub = checkpoint.pop("message_hub")
-    history = {key: value.data for key, value in hub["log_scalars"].items()}
     checkpoint["history"] = {
         key: value
-        for key, value in history.items()
+        for key, value in hub["log_scalars"].items()
         if key.startswith("train/") and not key.endswith("time")
     }
     checkpoint["meta"] = {key: checkpoint["meta"][key] for key in ("iter", "seed")}
