@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-__all__ = ["check_datasets"]
+__all__ = ["check_datasets", "data_folders"]
 
 CONVERTERS = "Prepare them with the scripts of tools/dataset_converters (docs/data.md)"
 
@@ -36,6 +36,19 @@ def check_datasets(cfg: Config, *modes: str) -> None:
             f"These data folders do not exist: {', '.join(folders)}. "
             f"{CONVERTERS}{skip if missing.get('test') else ''}."
         )
+
+
+def data_folders(cfg: Config, mode: str) -> list[str]:
+    """Data folders that a config reads.
+
+    Args:
+        cfg: A whole config.
+        mode: ``'train'``, ``'val'`` or ``'test'``, as for :func:`check_datasets`.
+
+    Returns:
+        The folders, of all datasets.
+    """
+    return [path for loader in _dataloaders(cfg, mode) for path in _folders(loader.get("dataset"))]
 
 
 def _skip_missing_test_sets(cfg: Config, missing: list[str]) -> list[str]:
