@@ -183,6 +183,7 @@ def test_the_noisy_row_is_the_psnr_of_the_noisy_image(denoising_cfg, tmp_path):
 def test_every_row_is_on_disk_when_it_is_known(test_cfg, tmp_path, monkeypatch):
     """One network that fails and one that is killed leave the rows of the others."""
     models = [trained(tmp_path, name, TINY) for name in ("first", "broken", "slow")]
+    monkeypatch.setattr(module, "plot_tradeoff", lambda rows, metric, path: path.touch())
     seen = []
 
     def evaluate(network, *args):
@@ -215,6 +216,7 @@ def test_every_row_is_on_disk_when_it_is_known(test_cfg, tmp_path, monkeypatch):
 
 def test_rows_of_other_weights_or_images_are_not_taken_over(test_cfg, tmp_path, monkeypatch):
     calls = []
+    monkeypatch.setattr(module, "plot_tradeoff", lambda rows, metric, path: path.touch())
     monkeypatch.setattr(
         module, "evaluate", lambda *_: calls.append(0) or {"smooth/PSNR": 30.0 + len(calls)}
     )
