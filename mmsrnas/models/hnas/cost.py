@@ -39,7 +39,7 @@ def multi_adds(
     """
     c, nodes, square = channels, genotype.num_nodes, upscale_factor**2
     before = genotype.upsampling_position
-    after = genotype.num_layers - 1 - before
+    after = genotype.num_cells - 1 - before
     ends = 27 * nodes * c
     preprocess = 2 * nodes * c**2
     normal = preprocess + sum(
@@ -66,7 +66,7 @@ def num_parameters(genotype: HNASGenotype, channels: int = 64, upscale_factor: i
     upsampling = preprocess + sum(
         _upsampling_params(op, source, c, upscale_factor) for op, source in genotype.upsampling
     )
-    return ends + (genotype.num_layers - 1) * normal + upsampling
+    return ends + (genotype.num_cells - 1) * normal + upsampling
 
 
 def _normal_macs(op: str, c: int, scale: int, official: bool) -> int:

@@ -131,7 +131,7 @@ def test_with_global_skip_all_architectures_start_as_bicubic_interpolation():
 
 def test_wrong_arguments_are_refused():
     net = HNASSupernet(num_layers=2, channels=3)
-    with pytest.raises(GenotypeError, match="'num_layers': the search space has 2"):
+    with pytest.raises(GenotypeError, match="'num_cells': the search space has 2"):
         net(torch.rand(1, 3, 4, 4), HNASSupernet(num_layers=3, channels=3).genotype())
     with pytest.raises(ValueError, match=r"normal_ops.*'conv_9x9'"):
         HNASSupernet(normal_ops=["conv_9x9"])
