@@ -2,5 +2,6 @@
 
 from .generator import init_generator
 from .onnx import export_onnx
+from .pruning import Pruned, prune
 
-__all__ = ["export_onnx", "init_generator"]
+__all__ = ["Pruned", "export_onnx", "init_generator", "prune"]

@@ -108,7 +108,7 @@ def prune(
     full = full_genotype(net, model["generator"])
     if genotype is not None:
         genotype = load_genotype(genotype, "drc")
-        genotype.check_fits(full)
+        genotype.check_fits(full.architecture, full.full_widths, dict(full.arguments))
     else:
         cost_of = WidthCost(net, find_sites(net), cost)
         budget = (random if uniform is None else uniform) * cost_of.full()
@@ -143,9 +143,7 @@ def prune(
     _save(editor, genotype, work_dir / "pruned.pth")
     pairs = zip(before, _count(net), strict=True)
     params, multi_adds = pairs
-    return Pruned(
-        genotype, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json"
-    )
+    return Pruned(genotype, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
 
 def training_loss(editor: nn.Module, batch: dict[str, Any]) -> Tensor:

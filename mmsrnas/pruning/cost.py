@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmsrnas.models.sizes import HR_SIZE, in_channels_of, lr_size_of
+from mmsrnas.models.sizes import HR_SIZE, in_channels_of, lr_size_of, upscale_factor_of
 
 from .groups import Site
 
@@ -32,11 +32,11 @@ class WidthCost:
         sites: Its sites.
         kind: ``'multi_adds'`` counts multiply-accumulates of the convolutions, biases not, as
             mmengine does; ``'params'`` counts parameters.
-        lr_size: Height and width of the LR image for ``'multi_adds'``; None is 1280x720 divided by
-            the ``upscale_factor`` of the network.
+        lr_size: ``(height, width)`` of the LR image for ``'multi_adds'``; None is that of a
+            1280x720 HR image.
 
     Raises:
-        ValueError: Unknown ``kind``, or no ``lr_size`` for a network of unknown scale.
+        ValueError: Unknown ``kind``.
     """
 
     def __init__(
@@ -100,13 +100,7 @@ def _output_pixels(
 ) -> dict[str, int]:
     """Output positions of every convolution, from a forward pass without values."""
     if lr_size is None:
-        scale = getattr(net, "upscale_factor", None)
-        if scale is None:
-            raise ValueError(
-                f"lr_size: {type(net).__name__} does not say its upscale_factor, so Multi-Adds "
-                "need the size of the LR image."
-            )
-        lr_size = lr_size_of(HR_SIZE, scale)
+        lr_size = lr_size_of(HR_SIZE, upscale_factor_of(net))
     in_channels = in_channels_of(net)
     net = copy.deepcopy(net).to("meta").eval()
     pixels = dict.fromkeys(convs, 0)
@@ -138,9 +132,7 @@ def uniform_widths(cost: WidthCost, budget: float, divisor: int = 4) -> tuple[in
     return fit_widths(cost.full_widths, _steps(cost, divisor), cost, budget)
 
 
-def random_widths(
-    cost: WidthCost, budget: float, seed: int, divisor: int = 4
-) -> tuple[int, ...]:
+def random_widths(cost: WidthCost, budget: float, seed: int, divisor: int = 4) -> tuple[int, ...]:
     """Widths that are random shares, 20 to 100 % before the budget, of the full ones.
 
     Args:

@@ -137,8 +137,8 @@ def test_parameters_of_dual_networks(factor, channels, params):
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 6, 8])
 def test_dual_network_reaches_the_lr_size_and_is_homogeneous(factor):
-    net = DualNet(factor, 4)
-    x = torch.rand(1, 3, 5 * factor, 7 * factor)
+    net = DualNet(factor, 4).double()
+    x = torch.rand(1, 3, 5 * factor, 7 * factor, dtype=torch.double)
     assert net(x).shape == (1, 3, 5, 7)
     torch.testing.assert_close(net(255 * x), 255 * net(x))
 
