@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmsrnas.models import DLSRSupernet, HFENLoss
-from mmsrnas.models.ops import MixedOp
+from mmsrnas.models.dlsr.ops import MixedOp
 
 
 def literal_mixed_op(mixed: MixedOp, x: Tensor, weights: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from mmsrnas.engine.runner import PolicyGradient, Reward
 from mmsrnas.genotypes import load_genotype
 from mmsrnas.models import HNASController
 from mmsrnas.models.hnas.cost import HNASCost
-from mmsrnas.models.hnas.space import HNASSpace
+from mmsrnas.models.hnas.decoding import HNASSpace
 
 SCHEDULE = Path(__file__).parents[1] / "configs/_base_/schedules/hnas_search.py"
 SPACE = HNASSpace()

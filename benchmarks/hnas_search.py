@@ -25,12 +25,12 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mmsrnas.engine.runner import PolicyGradient, Reward
-from mmsrnas.engine.runner.reward import batch_psnr, mean_of_others
 from mmsrnas.genotypes import HNASGenotype
 from mmsrnas.models import HNASSupernet
 from mmsrnas.models.hnas.controller import reinforce_loss
 from mmsrnas.models.hnas.cost import HNASCost
 from mmsrnas.models.hnas.normalization import batch_statistics
+from mmsrnas.models.hnas.reward import batch_psnr, mean_of_others
 from mmsrnas.models.ops import Depthwise
 
 

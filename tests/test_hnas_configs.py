@@ -62,6 +62,6 @@ def test_lambdas_of_the_searches():
 def test_genotype_of_a_search_by_cfg_options(tmp_path):
     load_genotype("HNAS_B").save(tmp_path / "top1.json", {"reward": 1.0})
     cfg = Config.fromfile(ROOT / "configs/hnas/hnas_a_x2_div2k.py")
-    options = {"genotype": str(tmp_path / "top1.json"), "channels": 4}
+    options = {"genotype": str(tmp_path / "top1.json"), "mid_channels": 4}
     cfg.merge_from_dict({f"model.generator.{key}": value for key, value in options.items()})
-    assert init_generator(cfg).genotype == HNASNet("HNAS_B", channels=4).genotype
+    assert init_generator(cfg).genotype == HNASNet("HNAS_B", mid_channels=4).genotype

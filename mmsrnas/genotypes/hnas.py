@@ -63,7 +63,7 @@ class HNASGenotype(Genotype):
     in_channels: ImageChannels = 3
 
     def check(self) -> None:
-        """The cells have as many nodes, every edge comes from an earlier node, one cell upsamples."""
+        """Both cells have as many nodes, whose edges come from earlier ones; one cell upsamples."""
         _check_edges("normal", self.normal)
         _check_edges("upsampling", self.upsampling)
         if len(self.normal) != len(self.upsampling):

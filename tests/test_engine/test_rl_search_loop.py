@@ -81,7 +81,9 @@ def test_log_has_every_term(observed):
 def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeypatch):
     """Correlation 1 of the cost term with the cost of what was scored."""
     runner = tiny_rl_search.runner(
-        images, run="correlation", loop={"num_samples": 12, "performance_weight": 0.0}
+        images,
+        run="correlation",
+        loop=tiny_rl_search.reward(performance_weight=0.0) | {"num_samples": 12},
     )
     loop = runner.build_train_loop(runner._train_loop)
     runner._train_loop = loop
@@ -92,8 +94,8 @@ def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeyp
         scored.append(architecture)
         return forward(x, architecture)
 
-    def spy_reward(self, psnr, reference, psnr_std, genotypes):
-        result = reward(self, psnr, reference, psnr_std, genotypes)
+    def spy_reward(self, psnr, genotypes, *args):
+        result = reward(self, psnr, genotypes, *args)
         rewards.append((list(scored), list(genotypes), result.tolist()))
         return result
 
@@ -111,7 +113,7 @@ def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeyp
     for ran, genotypes, values in rewards:
         start = 0 if ran[: len(genotypes)] == genotypes else len(ran) - len(genotypes)
         assert ran[start : start + len(genotypes)] == genotypes
-        costs = [multi_adds(genotype, 4, 2, (8, 8)) for genotype in genotypes]
+        costs = [multi_adds(genotype, (8, 8), mid_channels=4) for genotype in genotypes]
         pairs += zip(costs, values, strict=True)
     correlation = torch.corrcoef(torch.tensor(pairs, dtype=torch.double).T)[0, 1]
     assert len(pairs) > 50
@@ -194,8 +196,10 @@ def test_mixed_precision(images):
 
 
 def test_released_loop_forgets_the_baseline_at_every_turn(images):
-    controller = {"compat": "official"}
-    options = {"supernet": {"controller": controller}, "loop": {"num_samples": 1}}
+    options = {
+        "supernet": {"variant": "official"},
+        "loop": {"num_samples": 1, "reset_baseline": True, "baseline_has_reward": True},
+    }
     runner = tiny_rl_search.runner(images, run="official", **options)
     runner.train()
     rewards, baselines = (
@@ -230,15 +234,21 @@ def test_runner_adds_what_a_search_needs(images):
         (dict(loop=dict(policy_dataloader=None)), "train_cfg.policy_dataloader: the policy needs"),
         (dict(loop=dict(num_samples=1)), "train_cfg.num_samples: expected at least 2, got 1"),
         (
-            dict(supernet=dict(controller=dict(compat="paper")), loop=dict(num_samples=0)),
+            dict(supernet=dict(variant="paper"), loop=dict(num_samples=0)),
             "train_cfg.num_samples: expected at least 1, got 0",
         ),
         (dict(loop=dict(num_references=1)), "train_cfg.num_references: expected at least 2"),
         (dict(loop=dict(weight_sampling="best")), "train_cfg.weight_sampling.*'best'"),
-        (dict(loop=dict(performance_weight=1.5)), "performance_weight: expected 0 <= lambda"),
+        (
+            dict(loop=tiny_rl_search.reward(performance_weight=1.5)),
+            "reward.performance_weight: expected 0 <= lambda",
+        ),
         (dict(loop=dict(entropy_weight=(0.1, -1))), "entropy_weight"),
         (dict(loop=dict(baseline_momentum=1.0)), "baseline_momentum"),
-        (dict(loop=dict(cost=dict(metric="flops"))), "cost.metric: expected one of"),
+        (
+            dict(loop=tiny_rl_search.reward(cost=dict(metric="flops"))),
+            "cost.metric: expected one of",
+        ),
         (dict(supernet=dict(upscale_factor=5)), "upscale_factor: HNAS has"),
     ],
 )
@@ -264,7 +274,9 @@ def test_wrong_optimizers_are_explained(images):
 
 
 def test_other_supernets_are_refused(images):
-    with pytest.raises(TypeError, match="needs a supernet with a policy, DLSRSupernet has none"):
+    with pytest.raises(
+        TypeError, match="needs a supernet with a policy, DLSRSupernet has no 'space'"
+    ):
         tiny_rl_search.runner(
             images,
             model=dict(

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsrnas.engine.supernet import find_supernet, unwrap
-from mmsrnas.models.statistics import estimate_statistics
+from mmsrnas.models.bn_calibration import estimate_statistics
 from mmsrnas.registry import HOOKS
 
 __all__ = ["DiscreteValHook"]

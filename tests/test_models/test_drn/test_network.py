@@ -151,9 +151,9 @@ def test_colour_means_are_frozen_unless_asked_for():
 @pytest.mark.parametrize(
     ("widths", "message"),
     [
-        ([0, 16, 32, 32, 32, 32, 32, 32], "site 0 has 8 channels, so it can keep 1 to 8 of them"),
-        ([8, 17, 32, 32, 32, 32, 32, 32], "site 1 has 16 channels.*got 17"),
-        ([8, 16, 32.0, 32, 32, 32, 32, 32], "site 2 has 32 channels.*got 32.0"),
+        ([0, 16, 32, 32, 32, 32, 32, 32], "'widths.0.': expected `int` >= 1: 0"),
+        ([8, 17, 32, 32, 32, 32, 32, 32], "'widths.1.': the site has 16 channels.*got 17"),
+        ([8, 16, 32.0, 32, 32, 32, 32, 32], "'widths.2.': expected `int`, got `float`: 32.0"),
         ([8, 16, 32], "expected 8 numbers.*got 3"),
     ],
 )

@@ -17,28 +17,52 @@ from mmsrnas.genotypes import (
 
 __all__ = ["HNASSpace"]
 
+SHARED_FIELDS = (
+    "num_cells",
+    "num_nodes",
+    "mid_channels",
+    "global_skip",
+    "upscale_factor",
+    "in_channels",
+)
+"""Fields that all genotypes of a space have in common."""
+
 
 @dataclass(frozen=True)
 class HNASSpace:
-    """All genotypes with the same operations, nodes and layers, and their tokens.
+    """All genotypes with the same operations and sizes, and their tokens.
 
     A genotype is one row of tokens: for every node of the normal cell its two sources and its two
     operations, the same for the upsampling cell, and the upsampling position.
 
+    On inner edges of the upsampling cell, those from nodes 2 on, features are upsampled already:
+    every operation but ``deconvolution`` is the identity there. With ``deduplicate`` one of them
+    stands for the identity, the last in ``upsampling_ops``, and the others are not in the space.
+
     Args:
-        num_layers: Number of cells.
+        num_cells: Number of cells.
         num_nodes: Number of intermediate nodes of a cell.
         normal_ops: Operations of the normal cell, in the order of their tokens.
         upsampling_ops: Operations of the upsampling cell, in the order of their tokens.
+        mid_channels: Channels of a node.
+        global_skip: Whether the networks add the bicubic interpolation of their input.
+        upscale_factor: Ratio of HR to LR size.
+        in_channels: Channels of the images.
+        deduplicate: Whether each function on an inner edge has one token.
 
     Raises:
-        ValueError: Unknown operations, or less than one layer or node.
+        ValueError: Unknown operations, or less than one cell or node.
     """
 
-    num_layers: int = 12
+    num_cells: int = 12
     num_nodes: int = 4
     normal_ops: tuple[str, ...] = HNAS_NORMAL_OPS
     upsampling_ops: tuple[str, ...] = HNAS_UPSAMPLING_OPS
+    mid_channels: int = 64
+    global_skip: bool = False
+    upscale_factor: int = 2
+    in_channels: int = 3
+    deduplicate: bool = False
 
     def __post_init__(self) -> None:
         for key, known in (
@@ -51,9 +75,16 @@ class HNASSpace:
                     f"{key}: expected different operations out of {', '.join(known)}, got {ops!r}."
                 )
             object.__setattr__(self, key, tuple(ops))
-        for key in ("num_layers", "num_nodes"):
+        for key in ("num_cells", "num_nodes"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}: expected at least 1, got {getattr(self, key)!r}.")
+
+    @property
+    def inner_upsampling_ops(self) -> tuple[str, ...]:
+        """Operations that the inner edges of the upsampling cell choose from."""
+        identities = [op for op in self.upsampling_ops if op != "deconvolution"]
+        left_out = identities[:-1] if self.deduplicate else []
+        return tuple(op for op in self.upsampling_ops if op not in left_out)
 
     def _cell_sizes(self, ops: Sequence[str]) -> Iterator[int]:
         for node in range(self.num_nodes):
@@ -61,21 +92,40 @@ class HNASSpace:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Number of choices of every token."""
+        """Number of values of every token; on inner edges, less of them may be in the space."""
         return (
             *self._cell_sizes(self.normal_ops),
             *self._cell_sizes(self.upsampling_ops),
-            self.num_layers,
+            self.num_cells,
         )
+
+    def size(self) -> int:
+        """Number of rows of tokens."""
+        normal, outer = len(self.normal_ops), len(self.upsampling_ops)
+        inner = len(self.inner_upsampling_ops)
+        edges = ((node + 2) * normal * (2 * outer + node * inner) for node in range(self.num_nodes))
+        return self.num_cells * math.prod(edges) ** 2
 
     def max_entropy(self) -> float:
         """Entropy of the uniform distribution over all rows of tokens, in nats."""
-        return sum(math.log(size) for size in self.sizes)
+        return math.log(self.size())
 
     def random(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draws rows of tokens uniformly ``(count, len(sizes))``."""
+        """Random rows of tokens ``(count, T)``, every decision uniform given those before it."""
         columns = [torch.randint(size, (count,), generator=generator) for size in self.sizes]
-        return torch.stack(columns, dim=1)
+        tokens = torch.stack(columns, dim=1)
+        if self.deduplicate:
+            self._deduplicate(tokens, generator)
+        return tokens
+
+    def _deduplicate(self, tokens: Tensor, generator: torch.Generator | None) -> None:
+        """Draws the operations on inner edges of the upsampling cell again, in place."""
+        inner = torch.tensor([self.upsampling_ops.index(op) for op in self.inner_upsampling_ops])
+        half = 4 * self.num_nodes
+        cell = tokens[:, half : 2 * half].view(len(tokens), self.num_nodes, 2, 2)
+        sources, ops = cell.unbind(dim=2)
+        drawn = inner[torch.randint(len(inner), ops.shape, generator=generator)]
+        ops.copy_(torch.where(sources > 1, drawn, ops))
 
     def decode(self, tokens: Sequence[int] | Tensor) -> HNASGenotype:
         """The genotype of one row of tokens.
@@ -97,7 +147,11 @@ class HNASSpace:
             normal=_edges(tokens[:half], self.normal_ops),
             upsampling=_edges(tokens[half:-1], self.upsampling_ops),
             upsampling_position=tokens[-1],
-            num_cells=self.num_layers,
+            num_cells=self.num_cells,
+            mid_channels=self.mid_channels,
+            global_skip=self.global_skip,
+            upscale_factor=self.upscale_factor,
+            in_channels=self.in_channels,
         )
 
     def encode(self, genotype: HNASGenotype) -> list[int]:
@@ -115,20 +169,27 @@ class HNASSpace:
 
     def check(self, genotype: HNASGenotype) -> None:
         """Raises :class:`GenotypeError` for a genotype that is not in this space."""
-        for field, ours in (("num_cells", self.num_layers), ("num_nodes", self.num_nodes)):
-            if getattr(genotype, field) != ours:
+        for field in SHARED_FIELDS:
+            if getattr(genotype, field) != getattr(self, field):
                 raise GenotypeError(
-                    f"genotype field '{field}': the search space has {ours}, "
+                    f"genotype field '{field}': the search space has {getattr(self, field)}, "
                     f"the genotype {getattr(genotype, field)}."
                 )
-        for field in ("normal", "upsampling"):
-            ops = getattr(self, f"{field}_ops")
-            for op, _ in getattr(genotype, field):
-                if op not in ops:
-                    raise GenotypeError(
-                        f"genotype field '{field}': operation {op!r} is not in the search space; "
-                        f"{field}_ops has {', '.join(ops)}."
-                    )
+        _check_ops("normal", genotype.normal, self.normal_ops, self.normal_ops)
+        inner = self.inner_upsampling_ops
+        _check_ops("upsampling", genotype.upsampling, self.upsampling_ops, inner)
+
+
+def _check_ops(
+    field: str, edges: Sequence[tuple[str, int]], outer: Sequence[str], inner: Sequence[str]
+) -> None:
+    for op, source in edges:
+        ops = inner if source > 1 else outer
+        if op not in ops:
+            raise GenotypeError(
+                f"genotype field '{field}': operation {op!r} from node {source} is not in the "
+                f"search space, which has {', '.join(ops)} there."
+            )
 
 
 def _edges(tokens: Sequence[int], ops: Sequence[str]) -> tuple[tuple[str, int], ...]:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmsrnas.models.statistics import estimate_statistics
+from mmsrnas.models.bn_calibration import estimate_statistics
 
 
 @pytest.mark.parametrize("training", [True, False])

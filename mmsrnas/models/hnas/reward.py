@@ -7,27 +7,31 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmsrnas.genotypes import HNASGenotype
-from mmsrnas.models.hnas.cost import HNASCost, multi_adds
 
-__all__ = ["Reward", "batch_psnr", "image_psnr", "mean_of_others"]
+from .cost import HNASCost, multi_adds
+
+__all__ = ["HNASReward", "batch_psnr", "image_psnr", "mean_of_others"]
 
 MIN_PSNR_STD = 0.05
-"""Spread of PSNR in dB that is taken for one at least: an untrained supernet has next to none."""
+"""Smallest spread of PSNR in dB that is a unit: an untrained supernet has next to none."""
+
+PSNR_STD_MOMENTUM = 0.9
+"""Share of the old spread of PSNR in the new one."""
 
 
 def image_psnr(prediction: Tensor, target: Tensor, crop_border: int) -> Tensor:
-    """PSNR on RGB of every image, of predictions rounded to 8 bits.
+    """PSNR of every image over its channels, of predictions rounded to 8 bits.
 
     Args:
-        prediction: Images ``(N, 3, H, W)`` in [0, 255].
-        target: Images ``(N, 3, H, W)`` in [0, 255].
+        prediction: Images ``(N, C, H, W)`` in [0, 255].
+        target: Images ``(N, C, H, W)`` in [0, 255].
         crop_border: Pixels left out at every side.
 
     Returns:
         PSNR in dB ``(N,)``.
 
     Raises:
-        ValueError: The border is all there is.
+        ValueError: The border leaves no pixel.
     """
     return _decibel(_squared_error(prediction, target, crop_border).mean(dim=(1, 2, 3)))
 
@@ -58,10 +62,10 @@ def mean_of_others(psnr: Tensor) -> Tensor:
     return (psnr.sum() - psnr) / (len(psnr) - 1)
 
 
-class Reward:
+class HNASReward:
     """``lambda * quality - (1 - lambda) * cost``.
 
-    ``compat='fixed'`` measures both terms in standard deviations over random architectures, so
+    ``variant='default'`` measures both terms in standard deviations over random architectures, so
     that ``lambda=0.5`` weighs them alike:
 
     * quality: PSNR, mean of the dB of the images, against a reference on the same images. Images
@@ -75,8 +79,12 @@ class Reward:
     Args:
         performance_weight: lambda, in [0, 1].
         cost: Cost of genotypes.
-        compat: ``'fixed'``, ``'paper'`` or ``'official'``.
-        channels: Width of the supernet.
+        psnr_std: Buffer for the spread of PSNR in dB over random architectures, a scalar.
+        variant: ``'default'``, ``'paper'`` or ``'official'``.
+
+    Attributes:
+        min_samples: Architectures that one call compares at least.
+        mean_cost: Mean cost of random architectures.
 
     Raises:
         ValueError: ``performance_weight`` outside [0, 1].
@@ -86,55 +94,71 @@ class Reward:
         self,
         performance_weight: float,
         cost: HNASCost,
-        compat: str = "fixed",
-        channels: int = 8,
+        psnr_std: Tensor,
+        variant: str = "default",
     ) -> None:
         if not 0 <= performance_weight <= 1:
             raise ValueError(
-                f"performance_weight: expected 0 <= lambda <= 1, got {performance_weight!r}."
+                f"reward.performance_weight: expected 0 <= lambda <= 1, got {performance_weight!r}."
             )
         self.performance_weight = performance_weight
         self.cost = cost
-        self.compat = compat
-        self.channels = channels
+        self.mean_cost = cost.mean
+        self.psnr_std = psnr_std
+        self.variant = variant
+        self.min_samples = 2 if variant == "default" else 1
 
     def psnr(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """PSNR in dB of a batch in [0, 255], a border of ``scale + 6`` pixels left out."""
+        """PSNR in dB, a scalar, of a batch in [0, 255] without its border of ``scale + 6``."""
         border = self.cost.upscale_factor + 6
-        if self.compat == "official":
+        if self.variant == "official":
             return batch_psnr(prediction, target, border)
         return image_psnr(prediction, target, border).mean()
 
     def bicubic_psnr(self, lr: Tensor, target: Tensor) -> Tensor:
-        """PSNR in dB of bicubic interpolation of LR images in [0, 255]."""
+        """PSNR in dB, a scalar, of bicubic interpolation of LR images in [0, 255]."""
         scale = self.cost.upscale_factor
         return self.psnr(F.interpolate(lr, scale_factor=scale, mode="bicubic"), target)
 
     def costs(self, genotypes: Sequence[HNASGenotype]) -> Tensor:
         """The cost term of every genotype ``(N,)``."""
-        if self.compat == "fixed":
+        if self.variant == "default":
             values = [self.cost.normalised(genotype) for genotype in genotypes]
         else:
             values = [self._released_cost(genotype) for genotype in genotypes]
         return torch.tensor(values, dtype=torch.double)
 
     def _released_cost(self, genotype: HNASGenotype) -> float:
-        official = self.compat == "official"
-        scale = self.cost.upscale_factor
-        cost = 5e-9 * multi_adds(genotype, self.channels, scale, (48, 48), official)
-        return round(cost, 3) if official else cost
+        cost = 5e-9 * multi_adds(genotype, (48, 48), self.variant)
+        return round(cost, 3) if self.variant == "official" else cost
+
+    def update_psnr_std(self, psnr: Tensor) -> None:
+        """Averages the spread of PSNR over time.
+
+        Args:
+            psnr: PSNR in dB of random architectures on the same images ``(N,)``.
+        """
+        old, new = self.psnr_std, psnr.std()
+        if not old.isnan():
+            new = PSNR_STD_MOMENTUM * old + (1 - PSNR_STD_MOMENTUM) * new
+        old.copy_(new)
 
     def __call__(
-        self, psnr: Tensor, reference: Tensor, psnr_std: Tensor, genotypes: Sequence[HNASGenotype]
+        self,
+        psnr: Tensor,
+        architectures: Sequence[HNASGenotype],
+        reference: Tensor | None = None,
+        psnr_std: Tensor | None = None,
     ) -> Tensor:
         """Rewards of architectures that were scored on the same images.
 
         Args:
             psnr: Their PSNR in dB ``(N,)``.
-            reference: PSNR in dB on the same images that each is compared with, ``(N,)`` or a
-                scalar, such as :func:`mean_of_others`.
-            psnr_std: Standard deviation in dB of the PSNR of random architectures, a scalar.
-            genotypes: The architectures.
+            architectures: The architectures.
+            reference: PSNR in dB on the same images that each is compared with, a scalar;
+                :func:`mean_of_others` where it is None.
+            psnr_std: Spread of the PSNR of random architectures in dB, a scalar; the average of
+                :meth:`update_psnr_std` where it is None.
 
         Returns:
             The rewards ``(N,)``.
@@ -143,10 +167,12 @@ class Reward:
             FloatingPointError: A reward is not finite.
         """
         quality = psnr.double()
-        if self.compat == "fixed":
+        if self.variant == "default":
+            reference = mean_of_others(psnr) if reference is None else reference
+            psnr_std = self.psnr_std if psnr_std is None else psnr_std
             quality = (quality - reference) / psnr_std.clamp(min=MIN_PSNR_STD)
         weight = self.performance_weight
-        costs = self.costs(genotypes).to(quality.device)
+        costs = self.costs(architectures).to(quality.device)
         rewards = weight * quality - (1 - weight) * costs
         if not rewards.isfinite().all():
             index = int(rewards.isfinite().logical_not().nonzero()[0])
@@ -154,6 +180,6 @@ class Reward:
                 f"the reward of an architecture is {rewards[index].item()}: PSNR "
                 f"{psnr[index].item()} dB, cost {costs[index].item()}. If the PSNR is to blame, "
                 "the shared weights have diverged: lower the learning rate or clip the gradient "
-                f"of `optim_wrapper.weights`. The architecture: {genotypes[index]}"
+                f"of `optim_wrapper.weights`. The architecture: {architectures[index]}"
             )
         return rewards

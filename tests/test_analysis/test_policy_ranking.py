@@ -3,17 +3,14 @@ import torch
 from mmagic.structures import DataSample
 from mmengine.registry import init_default_scope
 
-from mmsrnas.apis.policy_ranking import (
+from mmsrnas.analysis.policy_ranking import (
     Candidate,
     draw_candidates,
     pareto_front,
     plot_front,
     score_candidates,
 )
-from mmsrnas.engine.runner import Reward
-from mmsrnas.engine.runner.reward import MIN_PSNR_STD, image_psnr
-from mmsrnas.models.hnas.cost import HNASCost
-from mmsrnas.models.hnas.supernet import calibrate
+from mmsrnas.models.hnas.reward import MIN_PSNR_STD, image_psnr
 from mmsrnas.registry import MODELS
 
 
@@ -23,7 +20,7 @@ def editor():
     init_default_scope("mmagic")
     model = dict(
         type="BaseEditModel",
-        generator=dict(type="mmsrnas.HNASSupernet", num_layers=3, channels=3, num_nodes=2),
+        generator=dict(type="mmsrnas.HNASSupernet", num_cells=3, mid_channels=3, num_nodes=2),
         pixel_loss=dict(type="L1Loss"),
         data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
     )
@@ -39,7 +36,7 @@ def batch(seed, count=1, size=12):
 
 @pytest.fixture(scope="module")
 def reward(editor):
-    return Reward(0.5, HNASCost(editor.generator.space, channels=4, lr_size=(8, 8)))
+    return editor.generator.build_reward(0.5, dict(mid_channels=4, lr_size=(8, 8)))
 
 
 def test_policy_and_random_search_have_the_same_budget(editor):
@@ -58,7 +55,7 @@ def test_score_is_that_of_the_calibrated_architecture_on_all_images(editor, rewa
     score_candidates(candidates, editor, validation, training, reward)
     for candidate in candidates:
         patches = editor.data_preprocessor(batch(3, 2), False)["inputs"]
-        calibrate(editor.generator, candidate.genotype, [patches])
+        editor.generator.calibrate(candidate.genotype, [patches])
         editor.eval()
         expected = []
         for seed, size in ((1, 12), (2, 16)):
