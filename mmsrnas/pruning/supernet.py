@@ -201,6 +201,11 @@ class ChannelNumberSearch(BaseModule):
                 widths[member] = width
         return torch.stack(widths)
 
+    @property
+    def reference_cost(self) -> float:
+        """Cost of the full network, a count."""
+        return self.cost.full()
+
     def expected_cost(self) -> Tensor:
         """Cost at the expected widths, a count, differentiable."""
         return self.cost(self.expected_widths())
