@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from mmsrnas.engine.second_order import second_order_gradients
+from mmsrnas.engine.virtual_step import virtual_step_gradients
 from mmsrnas.genotypes import DRCGenotype
 from mmsrnas.models import DRNNet, DualNet, DualRegressionLoss
 from mmsrnas.pruning import ChannelNumberSearch, ChannelSelector, find_sites
@@ -102,7 +102,7 @@ class Search:
             self.train(True, True)
             count = len(self.weights)
             rates, decays = [1e-4] * count, [3e-4] * count
-            second_order_gradients(
+            virtual_step_gradients(
                 lambda: self.loss(0), lambda: self.loss(1), self.arch, self.weights, rates, decays
             )
         else:

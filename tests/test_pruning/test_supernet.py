@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmsrnas.analysis import count_complexity, input_size_of
-from mmsrnas.engine.second_order import second_order_gradients
+from mmsrnas.engine.virtual_step import virtual_step_gradients
 from mmsrnas.genotypes import GenotypeError
 from mmsrnas.models import ComplexityLoss, DRNNet
 from mmsrnas.pruning import ChannelNumberSearch, PrunedNet, remove_channels
@@ -115,7 +115,7 @@ def test_second_order_equals_the_corrected_code(search):
     net, reference = search
     train, val, weights, alphas = closures(net, reference)
     rates, decays = [1e-4] * len(weights), [3e-4] * len(weights)
-    loss, gradients = second_order_gradients(train, val, alphas, weights, rates, decays)
+    loss, gradients = virtual_step_gradients(train, val, alphas, weights, rates, decays)
     assert loss.item() == pytest.approx(reference.dump["val_loss_at_wprime"], rel=1e-12)
     assert_alpha_gradients(net, gradients, reference.dump["alpha_grad_correct"])
 

@@ -67,7 +67,11 @@ class DLSRSupernet(DLSRBase):
             raise ValueError(f"DLSRSupernet.num_cells: expected at least 2, got {num_cells!r}.")
         # Any genotype of the space: it checks the sizes, and says what all of them cost.
         simplest = DLSRGenotype(
-            ("conv_1x1",) * 3, ((0, 1),) * (num_cells - 2), mid_channels, upscale_factor, in_channels
+            ("conv_1x1",) * 3,
+            ((0, 1),) * (num_cells - 2),
+            mid_channels,
+            upscale_factor,
+            in_channels,
         )
         cells = [
             DLSRCell(mid_channels, [MixedOp(DLSR_OPS, mid_channels) for _ in range(3)])

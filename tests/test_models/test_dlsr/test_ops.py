@@ -5,7 +5,9 @@ from mmsrnas.genotypes import DLSR_OPS
 from mmsrnas.models.dlsr.ops import OPS, MixedOp, build_op
 
 
-@pytest.mark.parametrize("names", [DLSR_OPS, ("sep_conv_3x3", "conv_5x5", "conv_3x3", "dil_conv_5x5")])
+@pytest.mark.parametrize(
+    "names", [DLSR_OPS, ("sep_conv_3x3", "conv_5x5", "conv_3x3", "dil_conv_5x5")]
+)
 def test_mixed_op_equals_the_reference_sum(names):
     """Output and every gradient, in float64."""
     torch.manual_seed(0)

@@ -81,9 +81,7 @@ def test_wrong_tokens_are_named():
     with pytest.raises(GenotypeError, match=r"token 0: expected 0\.\.1, got 2"):
         space.decode([2] + [0] * 32)
     tiny = HNASSpace(normal_ops=("rcab",), upsampling_ops=("nearest",))
-    with pytest.raises(
-        GenotypeError, match="'normal': operation 'skip_connect' from node 1"
-    ):
+    with pytest.raises(GenotypeError, match="'normal': operation 'skip_connect' from node 1"):
         tiny.encode(load_genotype("HNAS_A"))
     with pytest.raises(ValueError, match="upsampling_ops"):
         HNASSpace(upsampling_ops=())
