@@ -118,7 +118,6 @@ def prune(
             else uniform_widths(cost_of, budget)
         )
         genotype = full.replace(widths=widths)
-    before = _count(net)
     work_dir = Path(work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     selector = ChannelSelector(
@@ -136,13 +135,14 @@ def prune(
             "version of mmsrnas": mmsrnas.__version__,
         },
     )
-    remove_channels(net, selector.sites, selector.run(work_dir / "selection.pth"))
+    kept = selector.run(work_dir / "selection.pth")
+    before = _count(net)
+    remove_channels(net, selector.sites, kept)
     origin = provenance(cfg.filename, seed, None)
     origin |= {"checkpoint": str(checkpoint), "criterion": criterion}
     genotype.save(work_dir / "genotype.json", origin)
     _save(editor, genotype, work_dir / "pruned.pth")
-    pairs = zip(before, _count(net), strict=True)
-    params, multi_adds = pairs
+    params, multi_adds = zip(before, _count(net), strict=True)
     return Pruned(genotype, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
 

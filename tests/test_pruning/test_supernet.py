@@ -1,9 +1,13 @@
 import copy
+import math
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmsrnas.analysis import count_complexity, input_size_of
+from mmsrnas.engine.hooks.arch_optimizer_hook import VirtualStep
 from mmsrnas.engine.virtual_step import virtual_step_gradients
 from mmsrnas.genotypes import GenotypeError
 from mmsrnas.models import ComplexityLoss, DRNNet
@@ -11,6 +15,7 @@ from mmsrnas.pruning import ChannelNumberSearch, PrunedNet, remove_channels
 from mmsrnas.pruning.supernet import official_candidates
 from mmsrnas.registry import MODELS
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = dict(type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=2, mid_channels=8)
 
 
@@ -109,6 +114,36 @@ def test_first_order_after_a_virtual_step_equals_the_released_code(search):
     assert_alpha_gradients(net, gradients, dump["dalpha_at_wprime"])
     # The released second-order term is zero by a slip of precedence.
     assert_alpha_gradients(net, gradients, dump["alpha_grad_official"])
+
+
+def test_official_config_takes_the_released_step_on_our_range(search):
+    """Loss on [0, 1], virtual step as in the config: the released gradient, divided by 255."""
+    net, reference = search
+    train, val, weights, alphas = closures(net, reference)
+    cfg = Config.fromfile(CONFIGS / "drc/drc_search_official_x4_div2k.py")
+    assert cfg.model.generator.generator.train_mean_shift
+    arch = cfg.default_hooks.arch_optimizer
+    step = VirtualStep(**arch.virtual_step)
+    rate = cfg.optim_wrapper.optimizer.lr * step.lr_factor
+    count = len(weights)
+    loss, gradients = virtual_step_gradients(
+        lambda: train() / 255,
+        lambda: val() / 255,
+        alphas,
+        weights,
+        [rate] * count,
+        [step.decay_of({})] * count,
+        step.second_order,
+    )
+    assert 255 * loss.item() == pytest.approx(reference.dump["val_loss_at_wprime"], rel=1e-12)
+    gradients = [255 * gradient for gradient in gradients]
+    assert_alpha_gradients(net, gradients, reference.dump["alpha_grad_official"])
+    # The learning rates of alpha add up to those of the released cosine, 2500 * 3e-4 / 2.
+    rates, eta = arch.optimizer.lr, arch.param_scheduler.eta_min
+    steps = arch.param_scheduler.T_max
+    shares = [(1 + math.cos(math.pi * i / steps)) / 2 for i in range(steps)]
+    assert sum(eta + (rates - eta) * share for share in shares) == pytest.approx(0.375, rel=1e-2)
+    assert steps == cfg.train_cfg.max_iters
 
 
 def test_second_order_equals_the_corrected_code(search):
