@@ -26,6 +26,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
+from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from traceback import walk_tb
@@ -57,6 +58,7 @@ _NOISY = (
     "mmagic.models.editors.stylegan2.",
     "mmagic.models.editors.stylegan3.",
 )
+NUMPY_2_SINCE = (2, 3)  # release of torch
 _TORCHVISION_OPERATORS = ("nms", "qnms")
 _STATISTICS = frozenset({"current", "max", "mean", "min"})
 _torchvision_libraries: list[object] = []  # a declaration lasts as long as its library object
@@ -69,6 +71,7 @@ def skipped_modules() -> dict[str, Exception]:
 
 def apply() -> None:
     """Installs the repairs that this environment may need; calling it again changes nothing."""
+    _require_numpy_of_torch()
     if not hasattr(np, "bool8"):
         np.bool8 = np.bool_
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
@@ -97,6 +100,25 @@ def explain_refused_checkpoint(source: str | Path) -> Iterator[None]:
             "If the file is intact and you trust its source, repeat the command with the "
             "environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1."
         ) from None
+
+
+def _require_numpy_of_torch() -> None:
+    """Refuses numpy 2 beside a torch that was built for numpy 1: its arrays become no tensors.
+
+    Raises:
+        ImportError: With what to install.
+    """
+    try:
+        torch_version = version("torch")
+    except PackageNotFoundError:
+        return
+    release = tuple(int(part) for part in torch_version.split(".")[:2])
+    if release < NUMPY_2_SINCE and int(np.__version__.partition(".")[0]) >= 2:
+        raise ImportError(
+            f"torch {torch_version} was built for numpy 1, but numpy {np.__version__} is "
+            "installed: `pip install 'numpy<2'`, or a torch from "
+            f"{'.'.join(map(str, NUMPY_2_SINCE))} on."
+        )
 
 
 class _Loader(importlib.abc.Loader):
@@ -314,14 +336,15 @@ def _allow_history_buffer(module: ModuleType) -> None:
             raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr({owner}, {name!r})")
         return getattr(owner, name)
 
-    multiarray = (getattr(np, "_core", None) or np.core).multiarray
+    # Asked of the values, since numpy moved these functions from one private module to another.
+    reconstruct, scalar = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
     allow(
         [history_buffer, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
     )
     # HistoryBuffer pickles its methods by getattr: allowed for these only.
     allow([_under_name("builtins.getattr", statistic)])
     for package in ("numpy._core", "numpy.core"):  # as numpy 2 and numpy 1 wrote it
-        for function in (multiarray._reconstruct, multiarray.scalar):
+        for function in (reconstruct, scalar):
             allow([_under_name(f"{package}.multiarray.{function.__name__}", function)])
 
 

@@ -4,6 +4,8 @@ import pickle
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
+from mmsrnas import compat
 from mmsrnas.compat import explain_refused_checkpoint
 
 ROOT = Path(__file__).parents[1]
@@ -292,6 +295,31 @@ class Hidden:
 
     def __reduce__(self):
         return self.call
+
+
+@pytest.mark.parametrize(
+    ("torch_version", "numpy_version", "refused"),
+    [
+        ("2.1.2+cu121", "2.0.0", True),
+        ("2.2.2", "2.4.6", True),
+        ("2.2.2", "1.26.4", False),
+        ("2.3.0", "2.0.0", False),
+        ("2.13.0", "2.4.6", False),
+        (None, "2.4.6", False),
+    ],
+)
+def test_numpy_2_beside_a_torch_built_for_numpy_1(
+    monkeypatch, torch_version, numpy_version, refused
+):
+    def installed(name):
+        if torch_version is None:
+            raise PackageNotFoundError(name)
+        return torch_version
+
+    monkeypatch.setattr(compat, "version", installed)
+    monkeypatch.setattr(np, "__version__", numpy_version)
+    with pytest.raises(ImportError, match="numpy<2") if refused else nullcontext():
+        compat.apply()
 
 
 def test_history_loads_safely(tmp_path):

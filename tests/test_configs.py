@@ -99,7 +99,7 @@ def test_scales_agree(path):
     if "official" in path.name:  # the released searches validate with a wider border
         scales -= {scale + 6 for scale in scales}
     assert len(scales) <= 1
-    for patch, scale in product(values_of(cfg, "gt_patch_size"), scales):
+    for patch, scale in product(values_of(cfg, "patch_size"), scales):
         assert patch % scale == 0
 
 
@@ -141,7 +141,7 @@ def test_training_keeps_the_best_checkpoint(paired_images, tmp_path):
         loader.dataset.data_root = str(paired_images)
         loader.dataset.data_prefix = {"img": "LR_bicubic/X{scale}", "gt": "HR"}
     cfg.train_dataloader.batch_size = 2
-    cfg.train_dataloader.dataset.pipeline[3].gt_patch_size = 32
+    cfg.train_dataloader.dataset.patch_size = 32
     cfg.val_dataloader.dataset.index_range = (0, 2)
     cfg.train_cfg.update(max_iters=2, val_interval=1)
     cfg.default_hooks.checkpoint.interval = 2

@@ -63,7 +63,7 @@ def test_search_has_the_settings_of_the_released_code(data):
     cfg = Config.fromfile(ROOT / f"configs/dlsr/dlsr_search_x2_{data}.py")
     hook = cfg.default_hooks.arch_optimizer
     assert cfg.train_dataloader.batch_size == hook.dataloader.batch_size == 64
-    assert cfg.train_dataloader.dataset.pipeline[3].gt_patch_size == 64
+    assert cfg.train_dataloader.dataset.patch_size == 64
     scaled = dict(eps=1e-8 / 255, weight_decay=1e-8 / 255)  # the loss is on [0, 1], not 0..255
     assert hook.optimizer == dict(type="Adam", lr=3e-4, betas=(0.5, 0.999), **scaled)
     weights = dict(type="Adam", lr=5e-4, betas=(0.9, 0.999), **scaled)

@@ -36,11 +36,13 @@ def test_costs_of_metafile_and_readme(model):
 @pytest.mark.parametrize("sigma", [30, 50, 70])
 def test_sigma_is_the_same_in_training_and_test(sigma):
     cfg = Config.fromfile(CONFIGS / f"hinas_denoise_sigma{sigma}_bsd500.py")
+    loaders = (cfg.train_dataloader, cfg.val_dataloader, *cfg.test_dataloader)
     noises = [
         next(t for t in loader.dataset.pipeline if t["type"] == "mmsrnas.AddGaussianNoise")
-        for loader in (cfg.train_dataloader, cfg.val_dataloader, *cfg.test_dataloader)
+        for loader in loaders
     ]
-    assert [noise["sigma"] for noise in noises] == [sigma] * 3
+    assert [loader.dataset.sigma for loader in loaders] == [sigma] * 3
+    assert all("sigma" not in noise for noise in noises)
     assert [noise.get("seed") for noise in noises] == [None, 0, 0]
 
 

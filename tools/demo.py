@@ -152,7 +152,7 @@ def run(work: Path, tool: str, *args: object, options: list[str] | None = None) 
 
 
 def prepare_photographs() -> None:
-    """Writes the photographs of each part as HR and LR images; those for training in squares."""
+    """Writes the photographs of each part as HR and LR images; those for training in patches."""
     shutil.rmtree(DATA, ignore_errors=True)
     for part, photographs in PHOTOGRAPHS.items():
         folder = DATA / part

@@ -15,7 +15,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from mmsrnas.analysis.policy_ranking import rank_policy
+from mmsrnas.analysis.policy_ranking import rank_policy, require_hnas
 from mmsrnas.apis.search_checkpoint import find_checkpoint, search_config
 from mmsrnas.compat import explain_refused_checkpoint
 from mmsrnas.datasets import check_datasets
@@ -56,6 +56,7 @@ def load_search(args: argparse.Namespace) -> tuple[Config, nn.Module, dict]:
     check_datasets(cfg, "train", "val")
     init_default_scope(cfg.get("default_scope", "mmagic"))
     editor = MODELS.build(cfg.model)
+    require_hnas(editor)
     try:
         editor.load_state_dict(checkpoint["state_dict"])
     except (KeyError, RuntimeError) as error:

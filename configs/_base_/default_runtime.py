@@ -16,6 +16,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     exact_resume=dict(type="mmsrnas.ExactResumeHook"),
+    finite_check=dict(type="mmsrnas.FiniteCheckHook"),
 )
 
 env_cfg = dict(

@@ -6,7 +6,7 @@ _base_ = [
     "../_base_/datasets/photographs_gray.py",
 ]
 
-model = dict(generator=dict(base_channels=8))
+model = dict(generator=dict(mid_channels=8))
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 8

@@ -13,9 +13,9 @@ model = dict(
         task="denoise",
         upscale_factor=1,
         in_channels=1,
-        num_layers=2,
+        num_cells=2,
         num_nodes=2,
-        base_channels=4,
+        mid_channels=4,
     ),
 )
 train_dataloader = dict(batch_size=4)

@@ -17,7 +17,7 @@ train_dataloader = dict(
                 data_root="data/unpaired",
                 data_prefix=dict(img="LR"),
                 pipeline=[
-                    _base_.train_dataloader.dataset.pipeline[0],
+                    dict(type="mmsrnas.LoadImageFromFile", key="img"),
                     dict(type="Crop", keys=["img"], crop_size=(96, 96), random_crop=True),
                     dict(type="PackInputs"),
                 ],

@@ -7,6 +7,6 @@ _base_ = [
 ]
 
 train_dataloader = _base_.train_dataloader
-train_dataloader.dataset.pipeline[3].gt_patch_size = 384
+train_dataloader.dataset.patch_size = 384
 val_evaluator = _base_.val_evaluator
 val_evaluator.metrics += [dict(type="mmsrnas.LRConsistency", convert_to="Y", prefix="DIV2K")]

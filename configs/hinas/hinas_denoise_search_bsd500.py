@@ -11,9 +11,9 @@ model = dict(
         task="denoise",
         upscale_factor=1,
         in_channels=1,
-        num_layers=3,
+        num_cells=3,
         num_nodes=4,
-        base_channels=10,
+        mid_channels=10,
     ),
     pixel_loss=dict(
         losses=[

@@ -11,9 +11,9 @@ model = dict(
         task="sr",
         upscale_factor=4,
         in_channels=3,
-        num_layers=2,
+        num_cells=2,
         num_nodes=3,
-        base_channels=8,
+        mid_channels=8,
     )
 )
 param_scheduler = dict(iters_per_epoch=16)

@@ -9,4 +9,4 @@ _base_ = [
 model = dict(generator=dict(upscale_factor=3))
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
-train_dataloader.dataset.pipeline[3].gt_patch_size = 64 * 3
+train_dataloader.dataset.patch_size = 64 * 3

@@ -26,6 +26,7 @@ __all__ = [
     "draw_candidates",
     "pareto_front",
     "rank_policy",
+    "require_hnas",
     "score_candidates",
 ]
 
@@ -66,7 +67,7 @@ def draw_candidates(supernet: PolicySupernet, num_samples: int, seed: int = 0) -
     space, argmax = supernet.space, supernet.genotype()
     found = {argmax: "argmax"}
     for _ in range(50):
-        for row in supernet.controller.sample(num_samples, generator).tokens:
+        for row in supernet.policy.sample(num_samples, generator).tokens:
             if len(found) <= num_samples:
                 found.setdefault(space.decode(row), "sample")
     candidates = [Candidate(group, genotype) for genotype, group in found.items()]
@@ -168,12 +169,7 @@ def rank_policy(
         ValueError: No validation image.
         FloatingPointError: A candidate has no finite reward.
     """
-    supernet = editor.generator
-    if not isinstance(supernet, HNASSupernet):
-        raise TypeError(
-            f"model.generator is {type(supernet).__name__}, not HNASSupernet; "
-            "tools/derive.py reads the genotype of other searches."
-        )
+    supernet = require_hnas(editor)
     reward = supernet.build_reward(**cfg.train_cfg.get("reward", {}))
     candidates = draw_candidates(supernet, num_samples, seed)
     bicubic = score_candidates(
@@ -184,6 +180,20 @@ def rank_policy(
         reward,
     )
     return PolicyRanking(candidates, bicubic, supernet.space, reward.cost)
+
+
+def require_hnas(editor: nn.Module) -> HNASSupernet:
+    """The supernet of an editor.
+
+    Raises:
+        TypeError: It is none of HNAS.
+    """
+    if isinstance(editor.generator, HNASSupernet):
+        return editor.generator
+    raise TypeError(
+        f"model.generator is {type(editor.generator).__name__}, not HNASSupernet; "
+        "tools/derive.py reads the genotype of other searches."
+    )
 
 
 def load_batches(dataloader: dict, seed: int, count: int | None = None) -> list[dict]:

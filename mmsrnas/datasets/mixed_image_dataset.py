@@ -51,7 +51,7 @@ class MixedImageDataset(Dataset):
         if sizes[0] != sizes[1]:
             raise ValueError(
                 f"MixedImageDataset.datasets: LR crops of the pairs are {sizes[0]}, those of the "
-                f"LR images {sizes[1]}. Their 'crop_size' must be gt_patch_size / {scale}."
+                f"LR images {sizes[1]}. Their 'crop_size' must be patch_size / {scale}."
             )
 
     def __len__(self) -> int:

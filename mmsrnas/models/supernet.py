@@ -13,10 +13,84 @@ from mmsrnas.genotypes import Genotype
 __all__ = [
     "ArchitectureReward",
     "ArchitectureSpace",
+    "BudgetedSupernet",
+    "CollapsibleSupernet",
+    "CostedSupernet",
+    "DiscreteSupernet",
     "Policy",
     "PolicySample",
     "PolicySupernet",
+    "Supernet",
 ]
+
+
+@runtime_checkable
+class Supernet(Protocol):
+    """What is searched: an ``nn.Module`` that trains as the ``generator`` of an editor.
+
+    The protocols below are what it may offer beyond this. A supernet inherits none of them: it has
+    the methods, and the engine asks with ``isinstance``.
+    """
+
+    def arch_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
+        """Yields the architecture parameters with their names in ``named_parameters()``."""
+        ...
+
+    def genotype(self) -> Genotype:
+        """The genotype that the architecture parameters mean now."""
+        ...
+
+
+@runtime_checkable
+class CostedSupernet(Supernet, Protocol):
+    """A supernet that knows what its networks cost, for a ``ComplexityLoss``.
+
+    Attributes:
+        reference_cost: The cost that a loss without a budget takes as 1, in the unit of
+            :meth:`expected_cost`.
+    """
+
+    reference_cost: float
+
+    def expected_cost(self) -> Tensor:
+        """Cost of the network that the architecture parameters expect now.
+
+        Returns:
+            Differentiable scalar in absolute units: a count of Multi-Adds or parameters.
+        """
+        ...
+
+
+@runtime_checkable
+class BudgetedSupernet(CostedSupernet, Protocol):
+    """A supernet whose genotype keeps to a budget.
+
+    Attributes:
+        budget: Upper bound of the cost, in the unit of ``expected_cost()``; None where there is
+            none.
+    """
+
+    budget: float | None
+
+
+@runtime_checkable
+class CollapsibleSupernet(Supernet, Protocol):
+    """A supernet that notices when its search has gone wrong, for early stopping."""
+
+    def collapse(self) -> str | None:
+        """Why the genotype of now is useless, None where it is not."""
+        ...
+
+
+@runtime_checkable
+class DiscreteSupernet(Supernet, Protocol):
+    """A supernet that can run what it would derive now, with its own weights.
+
+    Attributes:
+        discrete: Whether it does; False in training.
+    """
+
+    discrete: bool
 
 
 @dataclass(frozen=True)
@@ -121,14 +195,14 @@ class ArchitectureReward(Protocol):
 
 
 @runtime_checkable
-class PolicySupernet(Protocol):
+class PolicySupernet(Supernet, Protocol):
     """A supernet that runs one architecture at a time, chosen by a policy.
 
     ``RLSearchLoop`` searches any of them. The policy's parameters are its ``arch_parameters()``.
     """
 
     space: ArchitectureSpace
-    controller: Policy
+    policy: Policy
 
     def arch_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """Yields the parameters of the policy with their names."""

@@ -1,3 +1,6 @@
+import csv
+import json
+
 import pytest
 import torch
 from mmagic.structures import DataSample
@@ -5,11 +8,13 @@ from mmengine.registry import init_default_scope
 
 from mmsrnas.analysis.policy_ranking import (
     Candidate,
+    PolicyRanking,
     draw_candidates,
     pareto_front,
-    plot_front,
     score_candidates,
 )
+from mmsrnas.models import HNASNet
+from mmsrnas.models.hnas.cost import multi_adds
 from mmsrnas.models.hnas.reward import MIN_PSNR_STD, image_psnr
 from mmsrnas.registry import MODELS
 
@@ -86,14 +91,50 @@ def test_reward_trades_quality_against_cost_in_units_of_random_architectures(edi
         assert c.reward == pytest.approx(0.5 * quality - 0.5 * cost, abs=1e-4)
 
 
-def test_front_holds_what_nothing_beats(editor, tmp_path):
+def test_front_holds_what_nothing_beats(editor):
     genotype = editor.generator.genotype()
     points = [(30.0, 5), (31.0, 5), (29.0, 2), (28.0, 3), (31.0, 9), (32.0, 9)]
     candidates = [Candidate("sample", genotype, psnr, cost) for psnr, cost in points]
     assert [(c.psnr, c.cost) for c in pareto_front(candidates)] == [(29.0, 2), (31.0, 5), (32.0, 9)]
-    candidates += [Candidate(group, genotype, 30.0, 4) for group in ("argmax", "random")]
-    plot_front(candidates, "multi_adds", tmp_path / "front.png")
-    assert (tmp_path / "front.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("metric", ["multi_adds", "latency"])
+def test_ranking_is_written_with_genotypes_that_stand_alone(editor, metric, tmp_path):
+    """The genotypes have the width that was rewarded, 4, not that of the supernet, 3."""
+    supernet = editor.generator
+    reward = supernet.build_reward(0.5, dict(metric=metric, mid_channels=4, lr_size=(8, 8)))
+    candidates = draw_candidates(supernet, 2)
+    bicubic = score_candidates(candidates, editor, [batch(1)], [batch(3, 2)], reward)
+    ranking = PolicyRanking(candidates, bicubic, supernet.space, reward.cost)
+    ranking.write(tmp_path, {"seed": 3}, top_k=2)
+    names = {path.name for path in tmp_path.iterdir()}
+    files = {
+        f"{name}{rank}{end}"
+        for name in ("top", "random")
+        for rank in (1, 2)
+        for end in (".json", ".png")
+    }
+    assert names == files | {"architectures.csv", "pareto.png"}
+
+    with open(tmp_path / "architectures.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(dict.fromkeys(["group", "reward", "psnr", metric, "multi_adds", "params"]))
+    assert [*rows[0]] == [*columns, "on_front", "tokens"]
+    assert [float(row["reward"]) for row in rows] == sorted(
+        (c.reward for c in candidates), reverse=True
+    )
+    best = max((c for c in candidates if c.group != "random"), key=lambda c: c.reward)
+    net = HNASNet(tmp_path / "top1.json")
+    assert net.genotype == best.genotype.replace(mid_channels=4)
+    row = next(row for row in rows if row["group"] != "random")
+    assert int(row["multi_adds"]) == multi_adds(net.genotype, (8, 8))
+    assert int(row["params"]) == sum(p.numel() for p in net.parameters())
+    origin = json.loads((tmp_path / "top1.json").read_text())["provenance"]
+    assert (origin["seed"], origin["group"], origin["cost"]) == (3, best.group, best.cost)
+
+    lines = {line.split()[0]: line.split() for line in ranking.summary().splitlines()}
+    assert lines["policy"][1] == lines["random"][1] == "3"
+    assert float(lines["policy"][2]) == pytest.approx(best.reward, abs=1e-3)
 
 
 def test_empty_validation_set_is_refused(editor, reward):

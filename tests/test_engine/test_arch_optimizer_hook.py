@@ -278,3 +278,13 @@ def test_schedule_of_the_architecture_counts_its_steps_and_is_resumed(images):
     parts, rates = search("scheduled_parts", 4, resume=True)
     assert rates == pytest.approx(expected[2:])
     assert torch.equal(whole, parts)
+
+
+def test_budget_of_the_supernet_is_the_only_one(images, monkeypatch):
+    monkeypatch.setattr(tiny_search.TinySupernet, "budget", 1000.0, raising=False)
+    runner = tiny_search.runner(images, iters=1, arch={"complexity_loss": COMPLEXITY})
+    runner.train()  # the cost is below the budget of the supernet
+    assert runner.message_hub.log_scalars["train/arch_complexity"].current() == 0
+    with pytest.raises(ValueError, match=r"the budget stands once, in model\.generator"):
+        arch = {"complexity_loss": COMPLEXITY | {"budget": 3}}
+        tiny_search.runner(images, arch=arch).train()

@@ -72,9 +72,9 @@ def search(folder, work_dir, iters, discrete=True, resume=False, **supernet):
                     task="denoise",
                     upscale_factor=1,
                     in_channels=1,
-                    num_layers=2,
+                    num_cells=2,
                     num_nodes=1,
-                    base_channels=2,
+                    mid_channels=2,
                 )
                 | supernet,
                 pixel_loss=dict(type="MSELoss"),
@@ -151,7 +151,7 @@ def test_search_moves_architecture_and_weights(gray_images, tmp_path):
 
 def test_statistics_and_mode_are_restored():
     net = HiNASSupernet(
-        "denoise", 1, 1, num_layers=1, num_nodes=1, base_channels=2, width_multipliers=[1, 2]
+        "denoise", 1, 1, num_cells=1, num_nodes=1, mid_channels=2, width_multipliers=[1, 2]
     )
     before = {k: v.clone() for k, v in net.state_dict().items()}
     momenta = [m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -173,5 +173,6 @@ def test_other_supernets_are_refused(gray_images):
     model = torch.nn.Module()
     model.generator = torch.nn.Module()
     model.generator.arch_parameters = lambda: iter(())
+    model.generator.genotype = lambda: None
     with pytest.raises(TypeError, match="has no attribute `discrete`"):
         DiscreteValHook().before_train(SimpleNamespace(model=model))

@@ -13,6 +13,7 @@ import torch
 
 from mmsrnas.engine.hooks.exact_resume_hook import (
     _random_state,
+    _ResumedBatches,
     _set_random_state,
     repair_last_checkpoint,
 )
@@ -202,3 +203,15 @@ def test_random_state_survives_safe_loading(tmp_path):
     assert draw() != expected
     _set_random_state(torch.load(tmp_path / "state.pth", weights_only=True))
     assert draw() == expected
+
+
+def test_a_loop_that_skips_the_past_fetches_it():
+    """As onedl-mmengine's loop does; worker processes must draw their random numbers again."""
+    torch.manual_seed(0)
+    state, expected = _random_state(), torch.rand(1)
+    batches = _ResumedBatches(iter(range(10)), 3, state)
+    batches.skip_iter(3)
+    torch.manual_seed(7)
+    assert next(batches) == 3
+    assert torch.equal(torch.rand(1), expected)
+    assert list(batches) == [4, 5, 6, 7, 8, 9]

@@ -290,7 +290,7 @@ def test_other_supernets_are_refused(images):
 def test_patches_without_inside_and_rewards_that_are_not_finite(images):
     small = tiny_rl_search.dataloader(images, (8, 12))
     small["dataset"]["pipeline"][2]["gt_patch_size"] = 16
-    with pytest.raises(ValueError, match="16x16 pixels are nothing but the border of 8"):
+    with pytest.raises(ValueError, match="a border of 8 pixels, which is all of images of 16x16"):
         tiny_rl_search.runner(images, loop=dict(policy_dataloader=small)).train()
     runner = tiny_rl_search.runner(images, run="nan")
     with torch.no_grad():

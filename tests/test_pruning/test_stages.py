@@ -29,7 +29,7 @@ def run(tmp_path, paired_images, monkeypatch):
             loader.dataset.data_root = str(paired_images)
             loader.dataset.data_prefix = {"img": "LR_bicubic/X{scale}", "gt": "HR"}
             loader.dataset.filename_tmpl = {"img": "{}x{scale}", "gt": "{}"}
-            loader.dataset.pipeline[3].gt_patch_size = 32
+            loader.dataset.patch_size = 32
             loader.dataset.index_range = (3 * part, 3 * part + 3)
         net = cfg.model.generator
         net = net.generator if name == "search" else net

@@ -1,7 +1,7 @@
-# Squares of natural images, for short runs on one CPU core (docs/hnas.md makes them): training
-# images of BSDS500 for the weights, test images for the architecture.  Its validation images are
-# B100.  Validation on squares of 256x256 of DIV2K.
-_base_ = "squares_x2.py"
+# Patches of natural images, for short runs on one CPU core (docs/experiments/hnas-reduced.md makes
+# them): training images of BSDS500 for the weights, test images for the architecture.  Its
+# validation images are B100.  Validation on patches of 256x256 of DIV2K.
+_base_ = "patches_x2.py"
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.dataset.data_root = "data/BSDS500/train"
@@ -12,7 +12,7 @@ arch_dataloader = dict(
 
 val_dataloader = _base_.val_dataloader
 val_dataloader.num_workers = 0
-val_dataloader.dataset.data_root = "data/DIV2K_squares"
+val_dataloader.dataset.data_root = "data/DIV2K_patches"
 val_dataloader.dataset.data_prefix = dict(img="LR_bicubic/X{scale}", gt="HR")
 
 skip_missing_test_sets = True

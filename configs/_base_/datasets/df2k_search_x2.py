@@ -3,7 +3,7 @@ _base_ = ["df2k_x2.py"]
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 64
-train_dataloader.dataset.pipeline[3].gt_patch_size = 64
+train_dataloader.dataset.patch_size = 64
 train_dataloader.dataset.index_range = (0, 3000)
 
 arch_dataloader = dict(

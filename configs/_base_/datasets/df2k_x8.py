@@ -5,7 +5,7 @@ scale = 8
 
 _base_.train_dataloader.dataset.scale = scale
 _base_.val_dataloader.dataset.scale = scale
-_base_.train_dataloader.dataset.pipeline[3].gt_patch_size = 48 * scale
+_base_.train_dataloader.dataset.patch_size = 48 * scale
 for metric in _base_.val_evaluator.metrics:
     metric.crop_border = scale
 del metric

@@ -1,6 +1,6 @@
-# The photographs of tools/demo.py: squares of four for the weights, of two for the architecture,
+# The photographs of tools/demo.py: patches of four for the weights, of two for the architecture,
 # and three whole ones, held out, for the test.  No validation: it would take a part of the minutes.
-_base_ = "squares_x2.py"
+_base_ = "patches_x2.py"
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.dataset.data_root = "data/demo/weights"

@@ -3,6 +3,7 @@
 from .arch_optimizer_hook import ArchOptimizerHook
 from .discrete_val_hook import DiscreteValHook
 from .exact_resume_hook import ExactResumeHook
+from .finite_check_hook import FiniteCheckHook
 from .genotype_hook import GenotypeHook
 from .search_early_stop_hook import SearchEarlyStopHook
 
@@ -10,6 +11,7 @@ __all__ = [
     "ArchOptimizerHook",
     "DiscreteValHook",
     "ExactResumeHook",
+    "FiniteCheckHook",
     "GenotypeHook",
     "SearchEarlyStopHook",
 ]

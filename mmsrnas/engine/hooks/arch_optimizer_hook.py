@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmsrnas.engine.data import cycle, require_disjoint
 from mmsrnas.engine.supernet import find_supernet, is_training, unwrap
 from mmsrnas.engine.virtual_step import virtual_step_gradients
+from mmsrnas.models.supernet import BudgetedSupernet, CostedSupernet
 from mmsrnas.registry import HOOKS, MODELS
 
 __all__ = ["ArchOptimizerHook"]
@@ -81,7 +82,8 @@ class ArchOptimizerHook(Hook):
             ``second_order`` counts how the step depends on the architecture (True).
         param_scheduler: Config of the learning rate's schedule, one of mmengine's; it counts
             architecture steps.
-        complexity_loss: Config of the loss on ``expected_cost()`` of the supernet.
+        complexity_loss: Config of the loss on the cost of a
+            :class:`~mmsrnas.models.supernet.CostedSupernet`.
         allow_shared_images: Accepts images that are in the training data as well.
 
     Raises:
@@ -139,11 +141,8 @@ class ArchOptimizerHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Builds the optimizer and the data, or restores them where a run is resumed."""
         self.supernet = find_supernet(runner.model)
-        if self.complexity_loss and not hasattr(self.supernet, "expected_cost"):
-            raise TypeError(
-                f"ArchOptimizerHook.complexity_loss: {type(self.supernet).__name__} has no "
-                "`expected_cost()`; remove the loss."
-            )
+        if self.complexity_loss:
+            self._check_complexity_loss()
         self.arch_parameters = dict(self.supernet.arch_parameters())
         if self.virtual_step and isinstance(runner.optim_wrapper, AmpOptimWrapper):
             raise ValueError(
@@ -224,9 +223,9 @@ class ArchOptimizerHook(Hook):
                 losses = [self._backward(runner, batch) for batch in batches]
             log["arch_loss"] = torch.stack(losses).sum()
             if self.complexity_loss:
-                cost = self.complexity_loss(self.supernet.expected_cost())
-                self.optim_wrapper.backward(cost)
-                log["arch_complexity"] = cost.detach()
+                complexity = self._complexity()
+                self.optim_wrapper.backward(complexity)
+                log["arch_complexity"] = complexity.detach()
         all_reduce_params([p.grad for p in params if p.grad is not None], op="mean")
         self.optim_wrapper.step()
         self.optim_wrapper.zero_grad()
@@ -237,6 +236,23 @@ class ArchOptimizerHook(Hook):
         values = torch.stack([value.float() for value in log.values()]).tolist()
         for name, value in zip(log, values, strict=True):
             runner.message_hub.update_scalar(f"train/{name}", value)
+
+    def _check_complexity_loss(self) -> None:
+        if not isinstance(self.supernet, CostedSupernet):
+            raise TypeError(
+                f"ArchOptimizerHook.complexity_loss: {type(self.supernet).__name__} has no "
+                "`expected_cost()` and `reference_cost`; remove the loss."
+            )
+        if isinstance(self.supernet, BudgetedSupernet) and self.complexity_loss.budget is not None:
+            raise ValueError(
+                "ArchOptimizerHook.complexity_loss.budget: the budget stands once, in "
+                f"model.generator ({type(self.supernet).__name__}); remove it here."
+            )
+
+    def _complexity(self) -> torch.Tensor:
+        net = self.supernet
+        budget = net.budget if isinstance(net, BudgetedSupernet) else self.complexity_loss.budget
+        return self.complexity_loss(net.expected_cost(), net.reference_cost, budget)
 
     def _loss(self, runner: Runner, batch: dict) -> torch.Tensor:
         editor = unwrap(runner.model)

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsrnas.engine.supernet import find_supernet, unwrap
 from mmsrnas.models.bn_calibration import estimate_statistics
+from mmsrnas.models.supernet import DiscreteSupernet
 from mmsrnas.registry import HOOKS
 
 __all__ = ["DiscreteValHook"]
@@ -40,7 +41,7 @@ class DiscreteValHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Checks the model before work is spent."""
         supernet = find_supernet(runner.model)
-        if not hasattr(supernet, "discrete"):
+        if not isinstance(supernet, DiscreteSupernet):
             raise TypeError(
                 f"DiscreteValHook: {type(supernet).__name__} has no attribute `discrete`; take "
                 "the hook out of the config."

@@ -77,7 +77,7 @@ class ExactResumeHook(Hook):
                 f"randomness=dict(seed={resumed['seed']})."
             )
         loop = runner.train_loop
-        loop.dataloader_iterator = _restoring(loop.dataloader_iterator, runner.iter, resumed)
+        loop.dataloader_iterator = _ResumedBatches(loop.dataloader_iterator, runner.iter, resumed)
         if not resumed["validated"]:
             self._validate_from = resumed
 
@@ -159,12 +159,36 @@ def _is_whole(checkpoint: Path) -> bool:
         return False
 
 
-def _restoring(batches: Iterator[Any], past: int, state: dict[str, Any]) -> Iterator[Any]:
-    """Yields the batches of the past, then restores the random state and goes on."""
-    for _ in range(past):
-        yield next(batches)
-    _set_random_state(state)
-    yield from batches
+class _ResumedBatches:
+    """The batches of a resumed loop: behind those of the past the random state is restored.
+
+    Args:
+        batches: All batches of the run.
+        past: Number of batches before the checkpoint.
+        state: Random state of the checkpoint.
+    """
+
+    def __init__(self, batches: Iterator[Any], past: int, state: dict[str, Any]) -> None:
+        self._batches = batches
+        self._past = past
+        self._state = state
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._past == 0:
+            _set_random_state(self._state)
+        self._past -= 1
+        return next(self._batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Fetches batches of the past: onedl-mmengine asks its own iterator to skip them.
+
+        That would skip the random numbers of the worker processes, too.
+        """
+        for _ in range(count):
+            next(self)
 
 
 def _random_state() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.supernet import find_supernet, is_training
+from mmsrnas.finite import require_finite
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.registry import HOOKS
 
@@ -74,7 +75,9 @@ class GenotypeHook(Hook):
 
     @master_only
     def _write(self, runner: Runner) -> None:
-        genotype = find_supernet(runner.model).genotype()
+        supernet = find_supernet(runner.model)
+        require_finite(supernet, f"The supernet at iteration {runner.iter}")
+        genotype = supernet.genotype()
         folder = Path(runner.work_dir)
         origin = provenance(runner.cfg.filename, runner.seed, runner.iter)
         genotype.save(folder / "genotype.json", origin)

@@ -4,6 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsrnas.engine.supernet import find_supernet
+from mmsrnas.models.supernet import CollapsibleSupernet
 from mmsrnas.registry import HOOKS
 
 __all__ = ["SearchEarlyStopHook"]
@@ -13,8 +14,8 @@ __all__ = ["SearchEarlyStopHook"]
 class SearchEarlyStopHook(Hook):
     """Stops a search whose genotype no longer changes, or whose cells have collapsed.
 
-    A supernet may offer ``collapse() -> str | None``, the reason why what it would decode now is
-    useless (say, more skip connections than operations). Looks are bound to the iteration, not to
+    The reason comes from a :class:`~mmsrnas.models.supernet.CollapsibleSupernet` (say, more skip
+    connections than operations). Looks are bound to the iteration, not to
     validation, so that a resumed search stops where the uninterrupted one does.
 
     Args:
@@ -53,7 +54,7 @@ class SearchEarlyStopHook(Hook):
         genotype = supernet.genotype().to_dict()
         self.unchanged = self.unchanged + 1 if genotype == self.genotype else 0
         self.genotype = genotype
-        reason = supernet.collapse() if hasattr(supernet, "collapse") else None
+        reason = supernet.collapse() if isinstance(supernet, CollapsibleSupernet) else None
         if self.patience and self.unchanged >= self.patience:
             reason = reason or f"the genotype is the same as {self.patience} looks ago"
         if reason:

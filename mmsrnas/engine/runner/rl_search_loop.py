@@ -124,9 +124,9 @@ class RLSearchLoop(IterBasedTrainLoop):
         self.supernet = _require_policy(find_supernet(runner.model))
         self.reward = self.supernet.build_reward(**(reward or {}))
         _check_at_least(self.reward.min_samples, num_samples=num_samples)
-        _leave_policy_out_of_reduction(runner, self.supernet.controller)
+        _leave_policy_out_of_reduction(runner, self.supernet.policy)
         self.policy_gradient = PolicyGradient(
-            self.supernet.controller, entropy_weight, baseline_momentum, baseline_has_reward
+            self.supernet.policy, entropy_weight, baseline_momentum, baseline_has_reward
         )
         policy_dataloader = runner.build_dataloader(
             policy_dataloader, seed=runner.seed + SEED_OFFSET
@@ -196,7 +196,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         generator = self._generator()
         if self.weight_sampling == "uniform":
             return self._decode(self.supernet.space.random(1, generator))[0]
-        return self._decode(self.supernet.controller.sample(1, generator).tokens)[0]
+        return self._decode(self.supernet.policy.sample(1, generator).tokens)[0]
 
     def _weight_step(self, batch: dict) -> dict[str, Tensor]:
         model, wrapper = self.runner.model, self.runner.optim_wrapper["weights"]
@@ -212,7 +212,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         if first and self.reset_baseline:
             self.policy_gradient.reset_baseline()
         generator = self._generator()
-        sample = self.supernet.controller.sample(self.num_samples, generator)
+        sample = self.supernet.policy.sample(self.num_samples, generator)
         genotypes = self._decode(sample.tokens)
         references = []
         if first:

@@ -16,7 +16,7 @@ __all__ = ["HNASController", "check_variant"]
 VARIANTS = ("default", "paper", "official")
 
 OP_TANH_DIVISOR = 2.5
-"""The released code bounds the logits of operations by this part of ``tanh_constant``."""
+"""Divides ``tanh_constant`` for the logits of operations, as in the released code."""
 
 EXCLUDED = -1e9
 """Logit of what is not to be chosen: its probability is zero, and zero times it is finite."""
@@ -283,5 +283,5 @@ def _sums(parts: Iterator[list[Tensor]]) -> Tensor:
 
 def _inner_ops(space: HNASSpace) -> Tensor | None:
     """Which operations the inner edges of the upsampling cell have ``(K,)``; None for all."""
-    inner = torch.tensor([op in space.inner_upsampling_ops for op in space.upsampling_ops])
-    return None if inner.all() else inner
+    inner = [op in space.inner_upsampling_ops for op in space.upsampling_ops]
+    return None if all(inner) else torch.tensor(inner)

@@ -166,8 +166,10 @@ class HNASCost:
 
     def __call__(self, genotype: HNASGenotype) -> float:
         """The cost of the network: multiply-accumulates, parameters or milliseconds."""
-        if self.metric != "latency":
-            return self.counts(genotype)[self.metric]
+        if self.metric == "multi_adds":
+            return multi_adds(genotype, self.lr_size, mid_channels=self.mid_channels)
+        if self.metric == "params":
+            return num_parameters(genotype, self.mid_channels)
         if genotype not in self._measured:
             self._measured[genotype] = self._measure(genotype)
         return self._measured[genotype]

@@ -44,8 +44,8 @@ def batch_psnr(prediction: Tensor, target: Tensor, crop_border: int) -> Tensor:
 def _squared_error(prediction: Tensor, target: Tensor, border: int) -> Tensor:
     if min(target.shape[-2:]) <= 2 * border:
         raise ValueError(
-            f"images of {target.shape[-2]}x{target.shape[-1]} pixels are nothing but the border of "
-            f"{border} pixels that PSNR leaves out; enlarge 'gt_patch_size'."
+            f"PSNR leaves out a border of {border} pixels, which is all of images of "
+            f"{target.shape[-2]}x{target.shape[-1]} pixels; enlarge 'patch_size'."
         )
     crop = (..., slice(border, -border or None), slice(border, -border or None))
     difference = prediction.float().clamp(0, 255).round()[crop] - target.float()[crop]

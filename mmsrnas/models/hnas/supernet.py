@@ -13,7 +13,7 @@ from mmsrnas.models.bn_calibration import estimate_statistics
 from mmsrnas.registry import MODELS
 
 from .alignment import align
-from .controller import check_variant
+from .controller import HNASController, check_variant
 from .cost import HNASCost
 from .decoding import HNASSpace
 from .modules import HNASBase, HNASCell, edge_scale
@@ -162,6 +162,11 @@ class HNASSupernet(HNASBase):
             align([*self.cells, *self.upsampling_cells])
         cfg = {"type": "mmsrnas.HNASController", **(controller or {})}
         self.controller = MODELS.build(cfg | {"space": self.space, "variant": variant})
+
+    @property
+    def policy(self) -> HNASController:
+        """The policy over the space."""
+        return self.controller
 
     def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields the parameters of the policy with their names."""

@@ -97,5 +97,5 @@ def test_candidates_of_one_kind_are_refused(names):
 
 
 def test_unknown_candidate_is_refused():
-    with pytest.raises(ValueError, match="expected one of conv_1x1.*got 'conv_9x9'"):
+    with pytest.raises(ValueError, match=r"expected one of conv_1x1.*got 'conv_9x9'"):
         build_op("conv_9x9", 4)

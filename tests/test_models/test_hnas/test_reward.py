@@ -123,5 +123,5 @@ def test_reward_that_is_not_finite_names_the_architecture():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"performance_weight.*-0.1"):
         make(-0.1)
-    with pytest.raises(ValueError, match="nothing but the border of 8 pixels"):
+    with pytest.raises(ValueError, match="a border of 8 pixels, which is all of images of 16x16"):
         image_psnr(images(size=16), images(size=16), 8)

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
 from mmsrnas.genotypes import HiNASGenotype
-
-from .path import reached_levels
 
 __all__ = ["translate_official_genotype", "translate_official_keys"]
 
@@ -41,14 +40,14 @@ _OUTER = (
 
 
 def translate_official_genotype(
-    cells: Sequence[Sequence[Sequence]], path: Sequence[int], base_channels: int
+    cells: Sequence[Sequence[Sequence]], path: Sequence[int], **fields: Any
 ) -> HiNASGenotype:
     """Reads a genotype of the released code.
 
     Args:
         cells: ``(operation, input)`` pairs of each cell, in the names of the released code.
         path: The level of each cell.
-        base_channels: Channels of a node at level 0.
+        fields: The fields of the genotype that the released files do not have.
 
     Returns:
         The genotype.
@@ -61,8 +60,8 @@ def translate_official_genotype(
     return HiNASGenotype(
         cells=tuple(tuple((names.get(op, op), source) for op, source in cell) for cell in cells),
         path=tuple(path),
-        mid_channels=base_channels,
         activation=ACTIVATIONS[suffixes.pop()] if len(suffixes) == 1 else "leaky_relu",
+        **fields,
     )
 
 
@@ -93,8 +92,8 @@ def _translate_supernet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     routers: list[tuple[int, int]] = []
     cells: list[tuple[int, int]] = []
     while any(key.startswith(f"cells.{len(cells)}.") for key in state):
-        cells += [(layers, k) for k in range(reached_levels(layers + 1, OFFICIAL_LEVELS))]
-        routers += [(layers, i) for i in range(reached_levels(layers, OFFICIAL_LEVELS))]
+        cells += [(layers, k) for k in range(min(layers + 2, OFFICIAL_LEVELS))]
+        routers += [(layers, i) for i in range(min(layers + 1, OFFICIAL_LEVELS))]
         layers += 1
 
     def route(match: re.Match) -> str:
