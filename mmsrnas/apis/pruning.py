@@ -13,11 +13,12 @@ from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
 
 import mmsrnas
+from mmsrnas.checkpoint import EMA, read_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.data import cycle
 from mmsrnas.engine.provenance import provenance
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype, Genotype, load_genotype
-from mmsrnas.models.pretrained import load_pretrained
 from mmsrnas.pruning import (
     ChannelNumberSearch,
     ChannelSelector,
@@ -103,7 +104,7 @@ def prune(
     needs_data = criterion == "dual_regression"
     if needs_data:
         check_datasets(cfg, "train")
-    editor = _load_editor(model, _prefix(cfg), str(checkpoint)).to(device)
+    editor = _load_editor(model, _part(cfg), str(checkpoint)).to(device)
     net = editor.generator
     full = full_genotype(net, model["generator"])
     if genotype is not None:
@@ -192,19 +193,18 @@ def _training_model(cfg: Config) -> dict[str, Any]:
     return model
 
 
-def _prefix(cfg: Config) -> str:
-    return "generator.generator." if _is_search(cfg.model.generator) else "generator."
+def _part(cfg: Config) -> str:
+    """Where the weights of the network are in the checkpoint."""
+    return "generator.generator" if _is_search(cfg.model.generator) else "generator"
 
 
-def _load_editor(model: dict[str, Any], prefix: str, checkpoint: str) -> nn.Module:
+def _load_editor(model: dict[str, Any], part: str, checkpoint: str) -> nn.Module:
     """The editor with the trained weights of all of its networks, frozen."""
     editor = MODELS.build(copy.deepcopy(model))
-    if not load_pretrained(editor.generator, checkpoint, prefix, "checkpoint"):
-        raise ValueError(f"checkpoint: '{checkpoint}' has no '{prefix}' weights.")
-    if hasattr(editor, "dual_networks") and not load_pretrained(
-        editor.dual_networks, checkpoint, "dual_networks.", "checkpoint"
-    ):
-        raise ValueError(f"checkpoint: '{checkpoint}' has no dual networks; train them first.")
+    trained = read_checkpoint(checkpoint)
+    trained.load_into(editor.generator, EMA if getattr(editor, "is_use_ema", False) else part)
+    if hasattr(editor, "dual_networks"):
+        trained.load_into(editor.dual_networks, "dual_networks")
     if getattr(editor, "distillation", None):
         editor.distillation.load_teacher()
     return editor.requires_grad_(False).eval()
@@ -228,4 +228,5 @@ def _save(editor: nn.Module, genotype: DRCGenotype, file: Path) -> None:
     parts = ("generator.", "dual_networks.")
     weights = {k: w.cpu() for k, w in editor.state_dict().items() if k.startswith(parts)}
     meta = {"mmsrnas": mmsrnas.__version__, "genotype": genotype.to_dict()}
-    torch.save({"state_dict": weights, "meta": meta}, file)
+    with atomic_write(file) as whole:
+        torch.save({"state_dict": weights, "meta": meta}, whole)

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmsrnas.compat import load_tensors
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype
 
 from .fingerprint import fingerprint
@@ -210,13 +212,12 @@ class ChannelSelector:
 
     def _save(self, path: Path) -> None:
         state = {"job": self.job, "kept": self.kept, "net": self.net.state_dict()}
-        partial = path.with_suffix(".part")
-        torch.save(state, partial)
-        partial.replace(path)
+        with atomic_write(path) as whole:
+            torch.save(state, whole)
 
     def _restore(self, path: Path) -> None:
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = load_tensors(path)
             job, kept, weights = state["job"], state["kept"], state["net"]
         except Exception as error:
             raise ValueError(

@@ -81,7 +81,7 @@ def test_search_resumes_to_the_same_result_and_fine_tuning_starts_from_the_resul
     _, tuned = run("finetune", 1, "tune", pretrained=str(parts / "pruned.pth"), **options)
     change = tuned.generator.conv_first.weight - pruned.conv_first.weight
     assert 0 < change.abs().max() < 1e-2  # one step away from what was loaded
-    with pytest.raises(ValueError, match=r"other 'generator\.' weights .* genotype\?"):
+    with pytest.raises(ValueError, match=r"does not fit 'generator' of the config"):
         run("finetune", 1, "full", pretrained=str(parts / "pruned.pth"))
-    with pytest.raises(FileNotFoundError, match=r"model\.pretrained: checkpoint 'none\.pth'"):
+    with pytest.raises(FileNotFoundError, match=r"model\.pretrained: .*none\.pth"):
         run("train", 1, "none", pretrained="none.pth")

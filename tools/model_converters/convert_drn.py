@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 import mmsrnas
+from mmsrnas.compat import CheckpointError, load_tensors
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype
 from mmsrnas.models import DRNNet, DualNet
 from mmsrnas.models.drn.official import translate_official_dual_keys, translate_official_keys
@@ -101,9 +103,9 @@ def convert_duals(official: list[State], upscale_factor: int) -> State:
 def load(path: Path) -> State | list[State]:
     """Reads tensors, and nothing that could run code."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise SystemExit(f"{path} is no file of plain weights: {error}") from None
+        return load_tensors(path)
+    except (CheckpointError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None
 
 
 def main() -> None:
@@ -123,7 +125,8 @@ def main() -> None:
         raise SystemExit(f"{source}: {error}") from None
     args.target.parent.mkdir(parents=True, exist_ok=True)
     meta = {"mmsrnas": mmsrnas.__version__, "genotype": genotype.to_dict()}
-    torch.save({"state_dict": weights, "meta": meta}, args.target)
+    with atomic_write(args.target) as partial:
+        torch.save({"meta": meta, "state_dict": weights}, partial)
     options = ", ".join(f"{key}={value}" for key, value in kwargs.items())
     if genotype.widths != genotype.full_widths:
         file = args.target.with_suffix(".json")
