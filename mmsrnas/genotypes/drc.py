@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from .base import Channels, Genotype, wrong
+from .base import Channels, Genotype, show, wrong
 from .diagram import Diagram
 
 __all__ = ["DRCGenotype"]
@@ -58,7 +58,7 @@ class DRCGenotype(Genotype):
         names = [name for name, _ in self.arguments]
         if names != sorted(set(names)):
             raise wrong(
-                "arguments", f"expected different names in alphabetical order, got {names}."
+                "arguments", f"expected different names in alphabetical order, got {show(names)}."
             )
 
     def check_fits(
