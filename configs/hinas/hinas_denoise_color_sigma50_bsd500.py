@@ -1,4 +1,4 @@
-# Colour, which the paper does not have.
+# Trains a colour denoiser for sigma 50, which the paper does not have; days on a GPU.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hinas_denoise.py",

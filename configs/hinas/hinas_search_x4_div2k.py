@@ -1,3 +1,5 @@
+# Searches super-resolution at scale 4 on DIV2K, for all scales; 1,600 iterations, 3.5 hours on a
+# GPU of 2016 (GTX 1080Ti, by the authors).
 _base_ = [
     "../_base_/models/hinas_sr.py",
     "../_base_/datasets/div2k_search_x4.py",

@@ -1,6 +1,7 @@
 """The supernet of HiNAS: all cells at all widths at once, weighted by alpha and beta."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import pairwise
 
 import torch
@@ -46,8 +47,8 @@ class HiNASSupernet(HiNASBase):
         share_cells: Sum up what a level receives and run one cell on it; False runs one cell for
             each level that it receives from.
         variant: ``'default'`` makes the image residual of the derived network; ``'official'`` puts
-            a sigmoid behind it, enlarges bilinearly, and activates the stem twice, as the released
-            code does.
+            a sigmoid behind it, enlarges bilinearly, activates the stem twice, and starts alpha
+            and beta from 1 instead of 0, as the released code does.
         cost: What ``expected_cost()`` counts: ``'params'``, or ``'multi_adds'`` for an output of
             1280x720 pixels.
         reference: Evaluate the cells term by term; same results, slower and larger.
@@ -165,9 +166,13 @@ class HiNASSupernet(HiNASBase):
         levels = self.trellis.levels
         scopes = {"network": 1, "layer": self.trellis.num_cells, "cell": sum(levels[1:])}
         edges = num_edges(self.template.num_nodes)
-        self.alpha = nn.Parameter(torch.zeros(scopes[self.alpha_scope], edges, len(HINAS_OPS)))
         possible = self.trellis.possible_moves()
-        self.beta = nn.Parameter(torch.zeros(possible.shape))
+        # All choices are equal in both cases, but weight decay pulls ones and leaves zeros.
+        start = 1.0 if self.official else 0.0
+        self.alpha = nn.Parameter(
+            torch.full((scopes[self.alpha_scope], edges, len(HINAS_OPS)), start)
+        )
+        self.beta = nn.Parameter(torch.full(possible.shape, start))
         self.register_buffer("impossible", ~possible, persistent=False)
 
     @property
@@ -198,7 +203,14 @@ class HiNASSupernet(HiNASBase):
         }
         return self.alpha[index[self.alpha_scope]].softmax(dim=1)
 
-    reference_cost = 1.0  # the scale of a complexity loss, in the unit of `expected_cost`
+    @cached_property
+    def reference_cost(self) -> float:
+        """Expected cost where all choices are equal, in the unit of :meth:`expected_cost`."""
+        possible = self.trellis.possible_moves().float()
+        moves = self.trellis.transitions(possible / possible.sum(dim=1, keepdim=True))
+        shape = num_edges(self.template.num_nodes), len(HINAS_OPS)
+        weights = [[torch.full(shape, 1 / shape[1])] * n for n in self.trellis.levels[1:]]
+        return self.cost(moves, weights).item()
 
     def expected_cost(self) -> Tensor:
         """Expected parameters or Multi-Adds of the derived network.

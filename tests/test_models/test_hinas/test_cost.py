@@ -101,6 +101,16 @@ def test_cost_is_the_average_over_paths():
     assert net.expected_cost().item() == pytest.approx(average)
 
 
+@pytest.mark.parametrize("cost", ["params", "multi_adds"])
+def test_reference_cost_is_that_of_the_start(cost):
+    net = HiNASSupernet("denoise", 1, 1, num_cells=3, num_nodes=2, mid_channels=4, cost=cost)
+    start = net.expected_cost().item()
+    assert net.reference_cost == pytest.approx(start)
+    decide(net, "dil_conv_5x5", (1, 2, 2))
+    assert net.expected_cost().item() > start
+    assert net.reference_cost == pytest.approx(start)
+
+
 def test_cost_has_the_gradient_of_its_differences():
     net = HiNASSupernet("denoise", 1, 1, num_cells=3, num_nodes=2, mid_channels=4).double()
     torch.manual_seed(0)
