@@ -71,7 +71,7 @@ def config(
             ),
             policy=dict(
                 type="OptimWrapper",
-                modules="generator.controller",
+                modules="generator.policy",
                 optimizer=dict(type="Adam", lr=0.01),
                 clip_grad=dict(max_norm=5),
             ),
