@@ -98,6 +98,11 @@ def test_script_starts(path, tmp_path):
     assert (tmp_path / "outcome.txt").read_text().startswith("usage:")
 
 
+def test_options_of_configs_are_read_in_one_way():
+    for path in SCRIPTS:
+        assert "DictAction" not in path.read_text(), f"{path}: take mmsrnas.apis.config"
+
+
 def test_first_import_in_a_really_new_process():
     """One that inherits nothing: what the forked ones inherit may hide what they lack."""
     tool = ROOT / "tools/prune.py"

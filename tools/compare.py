@@ -8,7 +8,7 @@ writes ``table.md``, ``table.csv`` and ``tradeoff.png``.  The first row is bicub
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from mmsrnas.analysis.compare import (
     Bicubic,
@@ -20,6 +20,7 @@ from mmsrnas.analysis.compare import (
 from mmsrnas.analysis.complexity import read_hr_size, upscale_factor_of
 from mmsrnas.analysis.plots import plot_tradeoff
 from mmsrnas.apis import init_generator
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.datasets import check_datasets
 
 # The costs of the reference are not measured: it is no network.
@@ -53,7 +54,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=ConfigOptions,
         metavar="KEY=VALUE",
         help="override keys of test_config, e.g. skip_missing_test_sets=True",
     )
@@ -63,8 +64,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Tests every network and writes table and plot."""
     args = parse_args()
-    test_cfg = Config.fromfile(args.test_config)
-    test_cfg.merge_from_dict(args.cfg_options or {})
+    test_cfg = read_config(args.test_config, args.cfg_options)
     check_datasets(test_cfg, "test")
     latency = dict(
         device=args.device,

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.genotypes import DRCGenotype, load_genotype
@@ -41,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--work-dir", help="folder of the results; default work_dirs/CONFIG_prune")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     args = parser.parse_args()
     for path in (args.config, args.checkpoint):
         if not Path(path).is_file():
@@ -120,9 +121,7 @@ def count(net: nn.Module) -> tuple[int, float]:
 def main() -> None:
     """Selects the channels, removes the others and saves the thin network."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     init_default_scope(cfg.get("default_scope", "mmagic"))
     work_dir = Path(args.work_dir or Path("work_dirs") / f"{Path(args.config).stem}_prune")
     needs_data = args.criterion == "dual_regression"

@@ -10,12 +10,13 @@ import argparse
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmsrnas.analysis.policy_ranking import rank_policy, require_hnas
+from mmsrnas.apis.config import ConfigOptions, override
 from mmsrnas.apis.search_checkpoint import find_checkpoint, search_config
 from mmsrnas.compat import explain_refused_checkpoint
 from mmsrnas.datasets import check_datasets
@@ -34,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--calibration-batches", type=int, default=4, help="training batches")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     args = parser.parse_args()
     try:
         args.checkpoint = find_checkpoint(args.checkpoint)
@@ -52,7 +53,7 @@ def load_search(args: argparse.Namespace) -> tuple[Config, nn.Module, dict]:
         checkpoint = CheckpointLoader.load_checkpoint(str(args.checkpoint), map_location="cpu")
     meta = checkpoint.get("meta", {})
     cfg = search_config(args.config, meta, args.checkpoint)
-    cfg.merge_from_dict(args.cfg_options or {})
+    override(cfg, args.cfg_options)
     check_datasets(cfg, "train", "val")
     init_default_scope(cfg.get("default_scope", "mmagic"))
     editor = MODELS.build(cfg.model)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import mmengine
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader, Runner
 
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.compat import explain_refused_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.registry import RUNNERS
@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=ConfigOptions,
         metavar="KEY=VALUE",
         help="override keys of the config, e.g. model.generator.genotype=genotype.json",
     )
@@ -106,10 +106,8 @@ class SaveMetricsHook(Hook):
 def main() -> None:
     """Builds the runner from config and options, checks the checkpoint, and tests."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif not cfg.get("work_dir"):

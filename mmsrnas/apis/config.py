@@ -10,8 +10,10 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
-__all__ = ["ConfigError", "ConfigOptions", "check_keys", "read_config"]
+__all__ = ["ConfigError", "ConfigOptions", "check_keys", "override", "read_config"]
 
+# Those that mmengine itself takes out where they are None.
+RUNNER_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 PATH_SUFFIXES = (".json", ".pth", ".py", ".yml", ".yaml", ".txt", ".png", ".onnx")
 # What mmengine's runner, mmagic's and our tools look up at the top of a config.
 KNOWN_KEYS = frozenset(inspect.signature(Runner.__init__).parameters) - {"self", "cfg"} | {
@@ -67,9 +69,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             or a key looks like a misspelt one.
     """
     cfg = Config.fromfile(path)
-    for key, value in (options or {}).items():
-        _require_reachable(cfg, key)
-        cfg.merge_from_dict({key: value})
+    override(cfg, options)
     check_keys(cfg, str(path))
     hooks = cfg.get("default_hooks") or {}
     for name in [name for name, hook in hooks.items() if hook is None and name not in RUNNER_HOOKS]:
@@ -77,7 +77,19 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     return cfg
 
 
-RUNNER_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+def override(cfg: Config, options: Mapping[str, Any] | None) -> None:
+    """Writes the options of the command line into a config.
+
+    Args:
+        cfg: The config.
+        options: Values by dotted key, as :class:`ConfigOptions` collects them.
+
+    Raises:
+        ConfigError: An option names an item of a list that is not there or a part of a plain value.
+    """
+    for key, value in (options or {}).items():
+        _require_reachable(cfg, key)
+        cfg.merge_from_dict({key: value})
 
 
 def check_keys(keys: Iterable[str], source: str) -> None:
