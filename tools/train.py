@@ -12,8 +12,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from mmsrnas.apis.config import ConfigOptions, read_config
-from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.checkpoint import CheckpointError
 from mmsrnas.datasets import check_datasets
+from mmsrnas.engine.hooks import CheckpointFitHook
 from mmsrnas.registry import RUNNERS
 
 
@@ -116,8 +117,11 @@ def main() -> None:
 
     check_datasets(cfg, "train", "val")
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
-    with explain_refused_checkpoint(cfg.get("load_from") or f"The checkpoint in {cfg.work_dir}"):
+    CheckpointFitHook.ensure(runner)
+    try:
         runner.train()
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
     runner.logger.info(f"Logs and checkpoints are in {cfg.work_dir}")
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from .base import Channels, Genotype, wrong
+from .base import Channels, Genotype, show, wrong
 from .diagram import Diagram
 
 __all__ = ["DRCGenotype"]
@@ -54,7 +54,7 @@ class DRCGenotype(Genotype):
         names = [name for name, _ in self.arguments]
         if names != sorted(set(names)):
             raise wrong(
-                "arguments", f"expected different names in alphabetical order, got {names}."
+                "arguments", f"expected different names in alphabetical order, got {show(names)}."
             )
 
     def check_fits(self, architecture: str, full_widths: tuple[int, ...]) -> None:
