@@ -7,7 +7,8 @@ import argparse
 import os
 from pathlib import Path
 
-from mmsrnas.datasets.prepare import list_images, obtain_folder, write_pairs
+from mmsrnas.datasets.archives import obtain_folder
+from mmsrnas.datasets.prepare import list_images, write_pairs
 
 # Names of the sets in the wild, and their numbers of images.
 SETS = {
