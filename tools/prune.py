@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmagic.structures import DataSample
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
@@ -107,6 +106,8 @@ def draw_batches(cfg: Config, count: int, seed: int, file: Path) -> list[dict[st
 
 def prepare(editor: nn.Module, batch: dict[str, torch.Tensor]) -> dict[str, Any]:
     """A batch as the editor takes it, on its device."""
+    from mmagic.structures import DataSample  # after mmsrnas, which lets mmagic import
+
     samples = [DataSample(gt_img=hr, metainfo={"gt_channel_order": "rgb"}) for hr in batch["hr"]]
     return editor.data_preprocessor({"inputs": batch["lr"], "data_samples": samples}, True)
 
