@@ -11,7 +11,6 @@ Started again with the same options, it goes on after the last finished run.
 import argparse
 import json
 import runpy
-import shutil
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from mmengine.runner import Runner
 
 from mmsrnas.datasets import imresize
 from mmsrnas.datasets.resize import mod_crop
+from mmsrnas.files import atomic_write
 from mmsrnas.pruning import WidthCost, find_sites
 
 ROOT = Path(__file__).parents[1]
@@ -35,8 +35,11 @@ def write_data(sources: list[Path], folder: Path) -> None:
     """HR images and their bicubic LR images, as PNG."""
     if folder.is_dir():
         return
-    partial = folder.with_suffix(".part")
-    shutil.rmtree(partial, ignore_errors=True)
+    with atomic_write(folder) as partial:
+        _write_pairs(sources, partial)
+
+
+def _write_pairs(sources: list[Path], partial: Path) -> None:
     for name in ("HR", f"LR_bicubic/X{SCALE}"):
         (partial / name).mkdir(parents=True)
     files = sorted(file for source in sources for file in source.glob("*.jpg"))
@@ -45,7 +48,6 @@ def write_data(sources: list[Path], folder: Path) -> None:
         cv2.imwrite(str(partial / f"HR/{index:04}.png"), image)
         lr = imresize(image, 1 / SCALE)
         cv2.imwrite(str(partial / f"LR_bicubic/X{SCALE}/{index:04}x{SCALE}.png"), lr)
-    partial.rename(folder)
 
 
 class TestResult(Hook):

@@ -86,13 +86,13 @@ class Steps:
         self.hr = torch.rand(batch, 3, 2 * size, 2 * size)
         self.optimizers = {
             net: (
-                torch.optim.Adam([p for n, p in net.named_parameters() if "controller" not in n]),
-                OptimWrapper(torch.optim.Adam(net.controller.parameters())),
+                torch.optim.Adam([p for n, p in net.named_parameters() if "policy" not in n]),
+                OptimWrapper(torch.optim.Adam(net.policy.parameters())),
             )
             for net in (self.net, self.reference)
         }
         self.reward = HNASReward(0.6, HNASCost(self.net.space), torch.tensor(1.0))
-        self.gradient = PolicyGradient(self.net.controller)
+        self.gradient = PolicyGradient(self.net.policy)
 
     def train(self, net: HNASSupernet, genotype: HNASGenotype) -> None:
         """One step on the weights."""
@@ -105,7 +105,7 @@ class Steps:
         """One step on the policy that scores one architecture, with its graph."""
         net = self.reference
         net.train()
-        sample = net.controller.evaluate(torch.tensor([net.space.encode(genotype)]))
+        sample = net.policy.evaluate(torch.tensor([net.space.encode(genotype)]))
         sr = net(self.lr, genotype)
         cost = 5e-9 * counted_multi_adds(net, genotype)
         psnr = batch_psnr(sr.detach() * 255, self.hr * 255, 8)
@@ -117,7 +117,7 @@ class Steps:
         """One step on the policy that scores all architectures on the first images."""
         net = self.net
         tokens = [net.space.encode(genotype) for genotype in genotypes]
-        sample = net.controller.evaluate(torch.tensor(tokens))
+        sample = net.policy.evaluate(torch.tensor(tokens))
         lr, target = self.lr[:images], self.hr[:images] * 255
         with torch.no_grad(), batch_statistics():
             scores = [self.reward.psnr(net(lr, g) * 255, target) for g in genotypes]

@@ -89,7 +89,7 @@ def test_official_search_is_the_released_recipe():
     assert (space.num_cells, space.mid_channels, space.global_skip) == (12, 8, False)
     generator, loop, epoch = cfg.model.generator, cfg.train_cfg, 200 + 300
     assert (generator.variant, generator.aligned) == ("official", False)
-    assert (generator.controller.temperature, generator.controller.tanh_constant) == (None, None)
+    assert (generator.policy.temperature, generator.policy.tanh_constant) == (None, None)
     assert (loop.weight_iters, loop.policy_iters, loop.warmup_iters) == (200, 300, 0)
     assert (loop.max_iters, loop.num_samples) == (400 * epoch, 1)
     assert (loop.entropy_weight, loop.baseline_momentum) == ((1.0, 1.0), 0.95)

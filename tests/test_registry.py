@@ -42,4 +42,4 @@ def test_bare_names_of_both_packages_in_the_scope_mmsrnas():
         assert registry.MODELS.get("EDSRNet").__module__.startswith("mmagic.")
         assert registry.METRICS.get("PSNR").__module__.startswith("mmsrnas.")
         assert registry.METRICS.get("mmagic.PSNR").__module__.startswith("mmagic.")
-        assert registry.HOOKS.get("CheckpointHook").__module__.startswith("mmengine.")
+        assert registry.HOOKS.get("LoggerHook").__module__.startswith("mmengine.")

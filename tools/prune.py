@@ -14,10 +14,12 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from torch import nn
 
+from mmsrnas.checkpoint import read_checkpoint
+from mmsrnas.compat import load_tensors
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.provenance import provenance
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype, load_genotype
-from mmsrnas.models.pretrained import load_pretrained
 from mmsrnas.pruning import ChannelSelector, WidthCost, find_sites, fit_widths, remove_channels
 from mmsrnas.pruning.cost import COSTS
 from mmsrnas.pruning.selection import CRITERIA
@@ -57,18 +59,16 @@ def parse_args() -> argparse.Namespace:
 
 def build_editor(cfg: Config, checkpoint: str) -> nn.Module:
     """The editor of a config with the full network and its trained weights."""
-    model, prefix = cfg.model, "generator."
+    model, part = cfg.model, "generator"
     if model.generator.type == "mmsrnas.ChannelNumberSearch":
-        model.generator, prefix = model.generator.generator, "generator.generator."
+        model.generator, part = model.generator.generator, "generator.generator"
     for key in ("pretrained", "distillation"):
         model.pop(key, None)
     editor = MODELS.build(model)
-    if not load_pretrained(editor.generator, checkpoint, prefix, "checkpoint"):
-        raise SystemExit(f"checkpoint: '{checkpoint}' has no '{prefix}' weights")
-    if hasattr(editor, "dual_networks") and not load_pretrained(
-        editor.dual_networks, checkpoint, "dual_networks.", "checkpoint"
-    ):
-        raise SystemExit(f"checkpoint: '{checkpoint}' has no dual networks; train them first")
+    trained = read_checkpoint(checkpoint)
+    trained.load_into(editor.generator, part)
+    if hasattr(editor, "dual_networks"):
+        trained.load_into(editor.dual_networks, "dual_networks")
     return editor.requires_grad_(False).eval()
 
 
@@ -91,16 +91,15 @@ def choose_widths(net: nn.Module, args: argparse.Namespace) -> DRCGenotype:
 def draw_batches(cfg: Config, count: int, seed: int, file: Path) -> list[dict[str, torch.Tensor]]:
     """Fixed batches of the training data, the same ones when a run continues."""
     if file.is_file():
-        return torch.load(file, weights_only=True)
+        return load_tensors(file)
     set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
     batches = []
     for batch, _ in zip(dataloader, range(count), strict=False):
         hr = torch.stack([sample.gt_img for sample in batch["data_samples"]])
         batches.append({"lr": torch.stack(list(batch["inputs"])), "hr": hr})
-    partial = file.with_suffix(".part")
-    torch.save(batches, partial)
-    partial.replace(file)
+    with atomic_write(file) as partial:
+        torch.save(batches, partial)
     return batches
 
 
@@ -155,7 +154,9 @@ def main() -> None:
         for name, tensor in editor.state_dict().items()
         if name.startswith(("generator.", "dual_networks."))
     }
-    torch.save({"state_dict": weights}, work_dir / "pruned.pth")
+    meta = {"genotype": genotype.to_dict()}
+    with atomic_write(work_dir / "pruned.pth") as partial:
+        torch.save({"meta": meta, "state_dict": weights}, partial)
     genotype.save(
         work_dir / "genotype.json",
         provenance(args.config, args.seed, None)

@@ -12,12 +12,10 @@ from pathlib import Path
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from mmsrnas.analysis.policy_ranking import rank_policy, require_hnas
-from mmsrnas.apis.search_checkpoint import find_checkpoint, search_config
-from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.checkpoint import Checkpoint, read_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.registry import MODELS
@@ -36,46 +34,38 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
     args = parser.parse_args()
-    try:
-        args.checkpoint = find_checkpoint(args.checkpoint)
-    except FileNotFoundError as error:
-        parser.error(str(error))
     for name in ("num_samples", "top_k", "calibration_batches"):
         if getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
     return args
 
 
-def load_search(args: argparse.Namespace) -> tuple[Config, nn.Module, dict]:
-    """Config, editor with all its weights, and ``meta`` of the checkpoint."""
-    with explain_refused_checkpoint(args.checkpoint):
-        checkpoint = CheckpointLoader.load_checkpoint(str(args.checkpoint), map_location="cpu")
-    meta = checkpoint.get("meta", {})
-    cfg = search_config(args.config, meta, args.checkpoint)
+def load_search(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Config, nn.Module]:
+    """Config, and editor with all its weights."""
+    cfg = Config.fromfile(args.config) if args.config else checkpoint.config()
     cfg.merge_from_dict(args.cfg_options or {})
     check_datasets(cfg, "train", "val")
     init_default_scope(cfg.get("default_scope", "mmagic"))
     editor = MODELS.build(cfg.model)
     require_hnas(editor)
-    try:
-        editor.load_state_dict(checkpoint["state_dict"])
-    except (KeyError, RuntimeError) as error:
-        raise ValueError(f"{args.checkpoint} does not fit the search config. {error}") from None
-    return cfg, editor.to(args.device), meta
+    checkpoint.load_into(editor, "")
+    return cfg, editor.to(args.device)
 
 
 def main() -> None:
     """Scores, ranks and writes."""
     args = parse_args()
     try:
-        cfg, editor, meta = load_search(args)
+        checkpoint = read_checkpoint(args.checkpoint)
+        cfg, editor = load_search(args, checkpoint)
         ranking = rank_policy(cfg, editor, args.num_samples, args.calibration_batches, args.seed)
-    except (LookupError, TypeError, ValueError, FloatingPointError) as error:
+    except (FileNotFoundError, TypeError, ValueError, FloatingPointError) as error:
         raise SystemExit(f"{args.checkpoint}: {error}") from None
-    out = args.out or args.checkpoint.parent / "derived"
-    source = args.config or meta.get("experiment_name")
-    origin = provenance(source, meta.get("seed"), meta.get("iter"))
-    ranking.write(out, origin | {"checkpoint": args.checkpoint.name}, args.top_k)
+    source, meta = Path(checkpoint.source), checkpoint.meta
+    out = args.out or source.parent / "derived"
+    config = args.config or meta.get("experiment_name")
+    origin = provenance(config, meta.get("seed"), meta.get("iter"))
+    ranking.write(out, origin | {"checkpoint": source.name}, args.top_k)
     print(ranking.summary())
     print(f"Written to {out}. To train the best architecture:")
     print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}/top1.json")

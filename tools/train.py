@@ -11,8 +11,9 @@ import torch
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.runner import Runner
 
-from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.checkpoint import CheckpointError
 from mmsrnas.datasets import check_datasets
+from mmsrnas.engine.hooks import CheckpointFitHook
 from mmsrnas.registry import RUNNERS
 
 
@@ -117,8 +118,11 @@ def main() -> None:
 
     check_datasets(cfg, "train", "val")
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
-    with explain_refused_checkpoint(cfg.get("load_from") or f"The checkpoint in {cfg.work_dir}"):
+    CheckpointFitHook.ensure(runner)
+    try:
         runner.train()
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
     runner.logger.info(f"Logs and checkpoints are in {cfg.work_dir}")
 
 

@@ -7,7 +7,7 @@ default_hooks = dict(
     # 'auto' is the first metric of val_evaluator, whatever its prefix.  No out_dir: mmengine would
     # append the work_dir to it.
     checkpoint=dict(
-        type="CheckpointHook",
+        type="mmsrnas.CheckpointHook",
         interval=5000,
         by_epoch=False,
         max_keep_ckpts=3,
@@ -15,6 +15,7 @@ default_hooks = dict(
         rule="greater",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    checkpoint_fit=dict(type="mmsrnas.CheckpointFitHook"),
     exact_resume=dict(type="mmsrnas.ExactResumeHook"),
     finite_check=dict(type="mmsrnas.FiniteCheckHook"),
 )

@@ -10,7 +10,7 @@ model = dict(
         upsampling_ops=["sub_pixel", "deconvolution", "bilinear", "nearest", "area"],
         global_skip=False,
         aligned=False,
-        controller=dict(temperature=None, tanh_constant=None),
+        policy=dict(temperature=None, tanh_constant=None),
     )
 )
 

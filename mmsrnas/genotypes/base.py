@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 import msgspec
 
+from mmsrnas.files import atomic_write
+
 from .diagram import Diagram
 
 __all__ = [
@@ -158,9 +160,8 @@ class Genotype(msgspec.Struct, frozen=True):
         """
         path = Path(path)
         data = self.to_dict() | ({"provenance": dict(provenance)} if provenance else {})
-        partial = path.with_suffix(path.suffix + ".part")
-        partial.write_text(json.dumps(data, indent=2) + "\n")
-        partial.replace(path)
+        with atomic_write(path) as partial:
+            partial.write_text(json.dumps(data, indent=2) + "\n")
 
 
 def wrong(field: str, expected: str) -> GenotypeError:

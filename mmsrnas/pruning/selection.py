@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmsrnas.compat import load_tensors
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype
 
 from .groups import Site, find_sites
@@ -184,12 +186,11 @@ class ChannelSelector:
 
     def _save(self, path: Path) -> None:
         state = {"job": self._job(), "kept": self.kept, "net": self.net.state_dict()}
-        partial = path.with_suffix(".part")
-        torch.save(state, partial)
-        partial.replace(path)
+        with atomic_write(path) as partial:
+            torch.save(state, partial)
 
     def _restore(self, path: Path) -> None:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_tensors(path)
         for key, value in self._job().items():
             if state["job"][key] != value:
                 raise ValueError(

@@ -20,7 +20,7 @@ ITERS = 16
 def state(runner):
     """Weights and policy, in copies; what is not known yet is nan."""
     state = {key: value.nan_to_num(7.0) for key, value in runner.model.state_dict().items()}
-    policy = {key: value for key, value in state.items() if ".controller." in key}
+    policy = {key: value for key, value in state.items() if ".policy." in key}
     return {key: state[key] for key in state.keys() - policy.keys()}, policy
 
 
@@ -166,7 +166,7 @@ def test_killed_search_ends_like_the_whole_one(start, images, workers):
     search(start, images, killed, workers=workers, resume=True)
     expected = load(images, whole)
     assert {"weights", "policy"} == expected["optimizer"].keys()
-    assert not expected["state_dict"]["generator.controller.baseline"].isnan()
+    assert not expected["state_dict"]["generator.policy.baseline"].isnan()
     assert_identical(load(images, killed), expected)
 
 
@@ -255,6 +255,12 @@ def test_runner_adds_what_a_search_needs(images):
 def test_wrong_arguments_are_named(images, options, message):
     with pytest.raises(ValueError, match=message):
         tiny_rl_search.runner(images, run="wrong", **options).train()
+
+
+def test_typo_in_the_reward_is_named(images):
+    loop = tiny_rl_search.reward(lambda_=0.5)
+    with pytest.raises(TypeError, match=r"train_cfg.reward: .*unexpected keyword.*'lambda_'"):
+        tiny_rl_search.runner(images, run="wrong", loop=loop).train()
 
 
 def test_shared_images_are_refused(images):

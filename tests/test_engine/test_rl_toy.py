@@ -79,14 +79,14 @@ class ToySupernet(nn.Module):
     def __init__(self):
         super().__init__()
         self.convs = nn.ModuleDict({str(k): nn.Conv2d(3, 12, k, padding=k // 2) for k in KERNELS})
-        self.controller = ToyPolicy()
+        self.policy = ToyPolicy()
         self.space = ToySpace()
 
     def arch_parameters(self):
-        yield "controller.logits", self.controller.logits
+        yield "policy.logits", self.policy.logits
 
     def genotype(self):
-        return self.space.decode([int(self.controller.logits.argmax())])
+        return self.space.decode([int(self.policy.logits.argmax())])
 
     def forward(self, x, architecture=None):
         architecture = architecture or self.genotype()
@@ -116,7 +116,7 @@ def test_toy_method_is_searched_to_the_end(images, toy, sign, kernel):
     GENOTYPES[ToyGenotype.method] = ToyGenotype
     wrapper = tiny_rl_search.config(images)["optim_wrapper"]
     wrapper["weights"]["modules"] = "generator.convs"
-    wrapper["policy"]["optimizer"]["lr"] = 0.2
+    wrapper["policy"].update(modules="generator.policy", optimizer=dict(type="Adam", lr=0.2))
     model = dict(
         type="BaseEditModel",
         generator=dict(type="mmsrnas.ToyPolicySupernet"),

@@ -71,7 +71,7 @@ def config(
             ),
             policy=dict(
                 type="OptimWrapper",
-                modules="generator.controller",
+                modules="generator.policy",
                 optimizer=dict(type="Adam", lr=0.01),
                 clip_grad=dict(max_norm=5),
             ),
@@ -83,7 +83,8 @@ def config(
         ),
         default_hooks=dict(
             logger=dict(type="LoggerHook", interval=1),
-            checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=save_interval),
+            checkpoint=dict(type="mmsrnas.CheckpointHook", by_epoch=False, interval=save_interval),
+            checkpoint_fit=dict(type="mmsrnas.CheckpointFitHook"),
         ),
         custom_hooks=hooks,
         log_processor=dict(type="LogProcessor", by_epoch=False),

@@ -141,7 +141,8 @@ def config(
         param_scheduler=dict(type="CosineAnnealingLR", by_epoch=False, T_max=50),
         default_hooks=dict(
             logger=dict(type="LoggerHook", interval=1),
-            checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=save_interval),
+            checkpoint=dict(type="mmsrnas.CheckpointHook", by_epoch=False, interval=save_interval),
+            checkpoint_fit=dict(type="mmsrnas.CheckpointFitHook"),
         ),
         custom_hooks=[arch_hook | (arch or {}), *exact_resume, *hooks],
         log_processor=dict(type="LogProcessor", by_epoch=False),

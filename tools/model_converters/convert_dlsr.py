@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import mmsrnas
-from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.checkpoint import read_checkpoint
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DLSRGenotype, load_genotype
 from mmsrnas.models import DLSRNet
 from mmsrnas.models.dlsr.official import translate_official_keys, translated_ops
@@ -116,10 +117,8 @@ def main() -> None:
     """Converts and writes."""
     args = parse_args()
     genotype = load_genotype(args.genotype, method="dlsr")
-    with explain_refused_checkpoint(args.src):
-        checkpoint = torch.load(args.src, map_location="cpu", weights_only=True)
     try:
-        net = convert(checkpoint.get("state_dict", checkpoint), genotype)
+        net = convert(read_checkpoint(args.src, "SRC").weights, genotype)
         if not args.trust_connections:
             check_connections(net)
     except ValueError as error:
@@ -127,7 +126,8 @@ def main() -> None:
     meta = {"mmsrnas": mmsrnas.__version__, "genotype": net.genotype.to_dict()}
     state = {f"generator.{key}": value for key, value in net.state_dict().items()}
     args.dst.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"meta": meta, "state_dict": state}, args.dst)
+    with atomic_write(args.dst) as partial:
+        torch.save({"meta": meta, "state_dict": state}, partial)
     scale = net.upsample[1].upscale_factor
     print(f"{args.dst}: DLSR x{scale}, {net.genotype.mid_channels} channels, {net.genotype.ops}")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mmsrnas.compat import CheckpointError, load_tensors
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype
 from mmsrnas.models import DRNNet, DualNet
 from mmsrnas.models.drn.official import translate_official_dual_keys, translate_official_keys
@@ -103,9 +105,9 @@ def convert_duals(official: list[State], upscale_factor: int) -> State:
 def load(path: Path) -> State | list[State]:
     """Reads tensors, and nothing that could run code."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise SystemExit(f"{path} is no file of plain weights: {error}") from None
+        return load_tensors(path)
+    except (CheckpointError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None
 
 
 def main() -> None:
@@ -123,7 +125,9 @@ def main() -> None:
     except (ValueError, RuntimeError) as error:
         raise SystemExit(f"{source}: {error}") from None
     args.target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": weights}, args.target)
+    meta = {"genotype": genotype.to_dict()} if genotype else {}
+    with atomic_write(args.target) as partial:
+        torch.save({"meta": meta, "state_dict": weights}, partial)
     options = ", ".join(f"{key}={value}" for key, value in kwargs.items())
     if genotype:
         file = args.target.with_suffix(".json")

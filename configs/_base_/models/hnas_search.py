@@ -21,6 +21,6 @@ model = dict(
             "up_and_down",
         ],
         upsampling_ops=["sub_pixel", "deconvolution", "bilinear", "nearest"],
-        controller=dict(type="mmsrnas.HNASController"),
+        policy=dict(type="mmsrnas.HNASController"),
     )
 )

@@ -21,7 +21,7 @@ optim_wrapper = dict(
     ),
     policy=dict(
         type="OptimWrapper",
-        modules="generator.controller",
+        modules="generator.policy",
         # The loss of the policy does not depend on the range of the images: eps as released.
         optimizer=dict(type="Adam", lr=1e-3, betas=(0.5, 0.999), eps=1e-8),
         clip_grad=dict(max_norm=5),

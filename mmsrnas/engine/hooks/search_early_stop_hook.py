@@ -4,7 +4,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsrnas.engine.supernet import find_supernet
-from mmsrnas.models.supernet import CollapsibleSupernet
+from mmsrnas.models.supernet import CollapsibleSupernet, Supernet
 from mmsrnas.registry import HOOKS
 
 __all__ = ["SearchEarlyStopHook"]
@@ -33,10 +33,12 @@ class SearchEarlyStopHook(Hook):
         self._resumed: dict | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Checks the model, and restores the count where a run is resumed."""
-        find_supernet(runner.model)
+        """Checks the model; restores the count where a run is resumed, and stops where it had."""
+        supernet = find_supernet(runner.model)
         if self._resumed and runner.iter > 0:
             self.genotype, self.unchanged = self._resumed["genotype"], self._resumed["unchanged"]
+            if runner.iter % self.interval == 0 and runner.iter > self.begin:
+                self._stop(runner, supernet, runner.iter)
         self._resumed = None
 
     def after_train_iter(
@@ -54,6 +56,10 @@ class SearchEarlyStopHook(Hook):
         genotype = supernet.genotype().to_dict()
         self.unchanged = self.unchanged + 1 if genotype == self.genotype else 0
         self.genotype = genotype
+        self._stop(runner, supernet, iteration)
+
+    def _stop(self, runner: Runner, supernet: Supernet, iteration: int) -> None:
+        """Ends the search after this iteration if there is a reason."""
         reason = supernet.collapse() if isinstance(supernet, CollapsibleSupernet) else None
         if self.patience and self.unchanged >= self.patience:
             reason = reason or f"the genotype is the same as {self.patience} looks ago"

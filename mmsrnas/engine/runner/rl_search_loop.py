@@ -77,7 +77,7 @@ class RLSearchLoop(IterBasedTrainLoop):
 
     Raises:
         ValueError: An argument that cannot be, or an image in both datasets.
-        TypeError: The generator of the model has no policy.
+        TypeError: The generator of the model has no policy, or its reward no such argument.
     """
 
     def __init__(
@@ -122,7 +122,10 @@ class RLSearchLoop(IterBasedTrainLoop):
         self.weight_sampling = weight_sampling
         self.reset_baseline = reset_baseline
         self.supernet = _require_policy(find_supernet(runner.model))
-        self.reward = self.supernet.build_reward(**(reward or {}))
+        try:
+            self.reward = self.supernet.build_reward(**(reward or {}))
+        except TypeError as error:
+            raise TypeError(f"train_cfg.reward: {error}.") from None
         _check_at_least(self.reward.min_samples, num_samples=num_samples)
         _leave_policy_out_of_reduction(runner, self.supernet.policy)
         self.policy_gradient = PolicyGradient(
@@ -270,7 +273,7 @@ class RLSearchLoop(IterBasedTrainLoop):
 def _require_policy(supernet: nn.Module) -> PolicySupernet:
     if isinstance(supernet, PolicySupernet):
         return supernet
-    parts = ("space", "controller", "build_reward", "batch_statistics", "calibrate")
+    parts = ("space", "policy", "build_reward", "batch_statistics", "calibrate")
     missing = [part for part in parts if not hasattr(supernet, part)]
     raise TypeError(
         f"model.generator: RLSearchLoop needs a supernet with a policy, {type(supernet).__name__} "

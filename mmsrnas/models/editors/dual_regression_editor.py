@@ -10,7 +10,7 @@ from mmagic.structures import DataSample
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmsrnas.models.pretrained import load_pretrained
+from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.registry import MODELS
 
 __all__ = ["DualRegressionEditor"]
@@ -96,7 +96,7 @@ class DualRegressionEditor(BaseEditModel):
 
         Raises:
             FileNotFoundError: There is no such checkpoint.
-            ValueError: It is of other networks.
+            CheckpointError: It cannot be loaded, or is of other networks.
         """
         super().init_weights()
         if self.distillation:
@@ -104,11 +104,11 @@ class DualRegressionEditor(BaseEditModel):
         if not self.pretrained:
             return
         net = getattr(self.generator, "generator", self.generator)
-        if not load_pretrained(net, self.pretrained, "generator.", "model.pretrained"):
-            raise ValueError(f"model.pretrained: '{self.pretrained}' has no 'generator.' weights.")
-        if not load_pretrained(
-            self.dual_networks, self.pretrained, "dual_networks.", "model.pretrained"
-        ):
+        checkpoint = read_checkpoint(self.pretrained, "model.pretrained")
+        checkpoint.load_into(net)
+        if checkpoint.part("dual_networks"):
+            checkpoint.load_into(self.dual_networks, "dual_networks")
+        else:
             print_log(
                 f"'{self.pretrained}' has no dual networks: they start untrained.",
                 logger="current",

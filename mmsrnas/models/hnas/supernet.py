@@ -13,7 +13,7 @@ from mmsrnas.models.bn_calibration import estimate_statistics
 from mmsrnas.registry import MODELS
 
 from .alignment import align
-from .controller import HNASController, check_variant
+from .controller import check_variant
 from .cost import HNASCost
 from .decoding import HNASSpace
 from .modules import HNASBase, HNASCell, edge_scale
@@ -90,7 +90,7 @@ class HNASSupernet(HNASBase):
         normal_ops: Operations of the normal cell: by default those of the paper; the released
             code has ``HNAS_NORMAL_OPS``, without the up- and down-projection block.
         upsampling_ops: Operations of the upsampling cell.
-        controller: Config of the policy.
+        policy: Config of the policy, an ``HNASController`` by default.
         variant: ``'default'``; ``'paper'`` takes the reward of the paper; ``'official'`` takes
             reward, policy and loss of the released code. In both, operations of the upsampling
             cell that compute the same count as different, see :class:`HNASSpace`.
@@ -117,7 +117,7 @@ class HNASSupernet(HNASBase):
         num_nodes: int = 4,
         normal_ops: Sequence[str] = HNAS_PAPER_NORMAL_OPS,
         upsampling_ops: Sequence[str] = HNAS_UPSAMPLING_OPS,
-        controller: Mapping[str, Any] | None = None,
+        policy: Mapping[str, Any] | None = None,
         variant: str = "default",
         in_channels: int = 3,
         img_range: float = 255.0,
@@ -160,23 +160,18 @@ class HNASSupernet(HNASBase):
         )
         if aligned:
             align([*self.cells, *self.upsampling_cells])
-        cfg = {"type": "mmsrnas.HNASController", **(controller or {})}
-        self.controller = MODELS.build(cfg | {"space": self.space, "variant": variant})
-
-    @property
-    def policy(self) -> HNASController:
-        """The policy over the space."""
-        return self.controller
+        cfg = {"type": "mmsrnas.HNASController", **(policy or {})}
+        self.policy = MODELS.build(cfg | {"space": self.space, "variant": variant})
 
     def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields the parameters of the policy with their names."""
-        for name, parameter in self.controller.named_parameters():
-            yield f"controller.{name}", parameter
+        for name, parameter in self.policy.named_parameters():
+            yield f"policy.{name}", parameter
 
     @torch.no_grad()
     def genotype(self) -> HNASGenotype:
         """The architecture that the policy finds most likely, decision by decision."""
-        return self.space.decode(self.controller.argmax().tokens[0])
+        return self.space.decode(self.policy.argmax().tokens[0])
 
     def forward(self, x: Tensor, architecture: HNASGenotype | None = None) -> Tensor:
         """Super-resolves with one architecture.
@@ -215,7 +210,7 @@ class HNASSupernet(HNASBase):
         return HNASReward(
             performance_weight,
             HNASCost(self.space, **(cost or {})),
-            self.controller.psnr_std,
+            self.policy.psnr_std,
             self.variant,
         )
 

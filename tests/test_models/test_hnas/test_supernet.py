@@ -37,7 +37,7 @@ def test_equals_the_released_supernet_in_both_modes_of_normalisation(official):
     state = translate_official_keys(official["state_dict"])
     missing, unexpected = net.load_state_dict(state, strict=False)
     assert not unexpected
-    assert all(name.startswith("controller.") for name in missing)
+    assert all(name.startswith("policy.") for name in missing)
     net.double()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     x = official["input"].double() / 255
@@ -192,7 +192,7 @@ def test_it_keeps_the_contract_of_a_search_by_policy():
     reward = net.build_reward(0.3, dict(mid_channels=4, lr_size=(8, 8)))
     assert (reward.performance_weight, reward.min_samples) == (0.3, 2)
     assert reward.mean_cost == reward.cost.mean
-    assert reward.psnr_std is net.controller.psnr_std
+    assert reward.psnr_std is net.policy.psnr_std
     official = HNASSupernet(num_cells=2, mid_channels=3, variant="official")
-    assert official.controller.part_weights == (1, 1, 10)
+    assert official.policy.part_weights == (1, 1, 10)
     assert official.build_reward().min_samples == 1
