@@ -62,7 +62,7 @@ class SearchEarlyStopHook(Hook):
         """Ends the search after this iteration if there is a reason."""
         reason = supernet.collapse() if isinstance(supernet, CollapsibleSupernet) else None
         if self.patience and self.unchanged >= self.patience:
-            reason = reason or f"the genotype is the same as {self.patience} looks ago"
+            reason = reason or f"the genotype is the same as {self.patience} checks ago"
         if reason:
             runner.logger.info(f"The search stops at iteration {iteration}: {reason}.")
             runner.train_loop.stop_training = True
