@@ -3,5 +3,6 @@
 _base_ = "../drn/drn_s_x4_df2k.py"
 
 model = dict(
-    generator=dict(genotype="DRNS_X4_P50"), pretrained="work_dirs/drn_s_x4_df2k_prune/pruned.pth"
+    generator=dict(genotype="DRNS_X4_P50"),
+    pretrained="work_dirs/drc_prune_official_x4_div2k_prune/pruned.pth",
 )
