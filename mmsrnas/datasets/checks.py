@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from .file_names import files_of
 from .image_io import IMAGE_SUFFIXES, has_color
 
-__all__ = ["check_datasets", "is_gray_copy"]
+__all__ = ["check_datasets", "data_folders", "is_gray_copy"]
 
 COLOR_SETS = (
     *("Set5", "Set14", "B100", "BSD100", "BSDS100", "Urban100", "Manga109", "CBSD68", "Kodak24"),
@@ -74,6 +74,19 @@ def _warn_of_a_gray_copy(dataset: dict) -> None:
         )
 
 
+def data_folders(cfg: Config, mode: str) -> list[str]:
+    """Data folders that a config reads.
+
+    Args:
+        cfg: A whole config.
+        mode: ``'train'``, ``'val'`` or ``'test'``, as for :func:`check_datasets`.
+
+    Returns:
+        The folders, of all datasets.
+    """
+    return [folder for loader in _dataloaders(cfg, mode) for folder in _all_folders(loader)]
+
+
 def _skip_missing_test_sets(cfg: Config, missing: list[str]) -> list[str]:
     """Shortens the lists of test sets; returns what is still missing: all, if no set is left."""
     loaders = list(_dataloaders(cfg, "test"))
@@ -103,8 +116,11 @@ def _dataloaders(cfg: Config, mode: str) -> Iterator[dict]:
 
 def _missing(loader: dict) -> list[str]:
     """Folders of a dataloader that do not exist."""
-    folders = [_folder(d, key) for d in _leaves(loader) for key in d.get("data_prefix") or {}]
-    return [folder for folder in folders if not osp.isdir(folder)]
+    return [folder for folder in _all_folders(loader) if not osp.isdir(folder)]
+
+
+def _all_folders(loader: dict) -> list[str]:
+    return [_folder(d, key) for d in _leaves(loader) for key in d.get("data_prefix") or {}]
 
 
 def _leaves(loader: dict) -> Iterator[dict]:

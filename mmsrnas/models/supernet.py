@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -202,7 +202,8 @@ class PolicySupernet(Supernet, Protocol):
     """
 
     space: ArchitectureSpace
-    policy: Policy
+    if TYPE_CHECKING:  # from Python 3.12 on, `isinstance` would not find a submodule
+        policy: Policy
 
     def arch_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """Yields the parameters of the policy with their names."""
