@@ -145,7 +145,21 @@ class DLSRSupernet(DLSRBase):
 
     def genotype(self) -> DLSRGenotype:
         """Decodes alpha and beta: the best candidates, and the best connections of the variant."""
-        ops = tuple(DLSR_OPS[i] for i in self.alpha.argmax(dim=1).tolist())
+        return self._decode(self.alpha.argmax(dim=1).tolist())
+
+    def preferences(self) -> Iterator[DLSRGenotype]:
+        """All choices of the three operations by falling probability, with the best connections.
+
+        The connections cost the same whichever they are.
+        """
+        scores = self.alpha.detach().double().log_softmax(dim=1)
+        joint = scores[0][:, None, None] + scores[1][:, None] + scores[2]
+        for index in joint.flatten().sort(descending=True, stable=True).indices.tolist():
+            size = len(DLSR_OPS)
+            yield self._decode([index // size**2, index // size % size, index % size])
+
+    def _decode(self, choices: Sequence[int]) -> DLSRGenotype:
+        ops = tuple(DLSR_OPS[i] for i in choices)
         connections = tuple(self._connection(index) for index in range(2, len(self.cells)))
         return DLSRGenotype(
             ops, connections, self.mid_channels, self.upscale_factor, self.in_channels
