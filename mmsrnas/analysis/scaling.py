@@ -40,7 +40,7 @@ def scale_to_budget(
     """Finds the widest network within a budget.
 
     Latency is no steady function of the width: 24 channels can take longer than 32. So the widths
-    above the one that bisection finds are tried as well, as long as one of the next few fits.
+    above the one that bisection finds are tried as well.
 
     Args:
         build: Makes the network of a width.
@@ -71,17 +71,20 @@ def scale_to_budget(
 
     if at(0).cost > budget:
         raise ValueError(
-            f"budget: the narrowest network, {first} channels, costs {at(0).cost:,.4g} {cost.unit}; "
-            f"{budget:,.4g} are out of reach."
+            f"budget: the narrowest network, {first} channels, costs {at(0).cost:,.4g} "
+            f"{cost.unit}; {budget:,.4g} are out of reach."
         )
-    low, high = 0, max(0, max_width - first) // step
-    last = high
+    last = max(0, max_width - first) // step
+    low, high = 0, 1
+    while high <= last and at(high).cost <= budget:
+        low, high = high, 2 * high
+    high = min(high - 1, last)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if at(middle).cost <= budget else (low, middle - 1)
     index = low
-    while index <= min(low + LOOK_AHEAD, last):
+    while index < min(low + LOOK_AHEAD, last):
+        index += 1
         if at(index).cost <= budget:
             low = index
-        index += 1
     return at(low)
