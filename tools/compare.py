@@ -9,24 +9,9 @@ is bicubic interpolation, or the noisy images of a denoising set.
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config
-
-<<<<<<< HEAD
-from mmsrnas.analysis.compare import (
-    Bicubic,
-    cost_of,
-    evaluate,
-    to_markdown,
-    write_csv,
-)
-from mmsrnas.analysis.complexity import read_hr_size, upscale_factor_of
-from mmsrnas.analysis.plots import plot_tradeoff
-from mmsrnas.apis import init_generator
-from mmsrnas.apis.config import ConfigOptions, read_config
-=======
 from mmsrnas.analysis import read_hr_size
 from mmsrnas.analysis.compare import compare
->>>>>>> main
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.datasets import check_datasets
 
 

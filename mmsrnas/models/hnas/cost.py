@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from mmsrnas.genotypes import HNASGenotype
-from mmsrnas.models.sizes import HR_SIZE, lr_size_of
+from mmsrnas.sizes import HR_SIZE, lr_size_of
 
 from .decoding import HNASSpace
 from .network import HNASNet
