@@ -9,10 +9,9 @@ is bicubic interpolation, or the noisy images of a denoising set.
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
 from mmsrnas.analysis import read_hr_size
 from mmsrnas.analysis.compare import compare
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.datasets import check_datasets
 
 
@@ -47,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=ConfigOptions,
         metavar="KEY=VALUE",
         help="override keys of test_config, e.g. skip_missing_test_sets=True",
     )
@@ -57,8 +56,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Tests every network and prints the table."""
     args = parse_args()
-    test_cfg = Config.fromfile(args.test_config)
-    test_cfg.merge_from_dict(args.cfg_options or {})
+    test_cfg = read_config(args.test_config, args.cfg_options)
     check_datasets(test_cfg, "test")
     try:
         result = compare(

@@ -7,9 +7,8 @@ network does, which onnxruntime finds out on several sizes.
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
 from mmsrnas.apis import init_generator
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.apis.onnx import OnnxError, export_checked_onnx
 
 
@@ -26,15 +25,14 @@ def parse_args() -> argparse.Namespace:
         default=1e-5,
         help="error in [0, 1] that the file may have beyond that of the network in float32",
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     return parser.parse_args()
 
 
 def main() -> None:
     """Exports and checks."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     network = init_generator(cfg, args.checkpoint)
     try:
         report = export_checked_onnx(network, args.out, args.tolerance, args.opset)

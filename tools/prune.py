@@ -8,9 +8,9 @@ import argparse
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
 
 from mmsrnas.apis import prune
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.pruning import COSTS, CRITERIA
 
 
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--work-dir", help="folder of the results; default work_dirs/CONFIG_prune")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     args = parser.parse_args()
     for path in (args.config, args.checkpoint):
         if not Path(path).is_file():
@@ -42,9 +42,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Prunes the network and says what is left."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     pruned = prune(
         cfg,
         args.checkpoint,

@@ -24,8 +24,8 @@ from mmsrnas.datasets import imresize
 from mmsrnas.datasets.checks import data_folders
 from mmsrnas.engine import FiniteCheckHook
 from mmsrnas.files import atomic_write
-from mmsrnas.models.sizes import HR_SIZE
 from mmsrnas.registry import MODELS
+from mmsrnas.sizes import HR_SIZE
 
 from .complexity import CONVENTION, count_complexity, input_size_of, upscale_factor_of
 from .latency import measure_latency

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmsrnas.models.sizes import HR_SIZE, in_channels_of, lr_size_of, upscale_factor_of
+from mmsrnas.sizes import HR_SIZE, in_channels_of, lr_size_of, upscale_factor_of
 
 from .groups import Site
 

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmsrnas.genotypes import DRCGenotype
-from mmsrnas.models.sizes import in_channels_of, min_size_of
 from mmsrnas.registry import MODELS
+from mmsrnas.sizes import in_channels_of, min_size_of
 
 from .cost import WidthCost, fit_widths, width_steps
 from .groups import find_sites, full_genotype

@@ -11,8 +11,8 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmsrnas.checkpoint import read_checkpoint
-from mmsrnas.models.sizes import in_channels_of
 from mmsrnas.registry import MODELS
+from mmsrnas.sizes import in_channels_of
 
 __all__ = ["DualRegressionEditor"]
 

@@ -1,0 +1,36 @@
+from mmsrnas.apis import Pruned
+
+
+def test_options_reach_the_function_and_its_result_is_printed(run_tool, tmp_path, monkeypatch):
+    """What it does: tests/test_apis/test_pruning.py."""
+    config, checkpoint = tmp_path / "c.py", tmp_path / "full.pth"
+    config.write_text("model = dict(type='BaseEditModel')"), checkpoint.touch()
+    calls = []
+
+    def prune(cfg, *args, **kwargs):
+        calls.append((cfg, args, kwargs))
+        files = tmp_path / "pruned.pth", tmp_path / "genotype.json"
+        return Pruned(None, (2000, 1000), (4_000_000_000, 1_000_000_000), *files)
+
+    monkeypatch.setattr("mmsrnas.apis.prune", prune)
+    options = ["--random", 0.5, "--cost", "params", "--criterion", "l1", "--batches", 3]
+    options += ["--lr", 0.1, "--channels-per-step", 2, "--seed", 7, "--device", "cpu"]
+    options += ["--work-dir", tmp_path / "out", "--cfg-options", "model.pyramid=True"]
+    out = run_tool("prune.py", config, checkpoint, *options)
+    ((cfg, args, kwargs),) = calls
+    assert cfg.model == dict(type="BaseEditModel", pyramid=True)
+    assert args == (str(checkpoint), str(tmp_path / "out"))
+    assert kwargs == dict(
+        genotype=None,
+        uniform=None,
+        random=0.5,
+        cost="params",
+        criterion="l1",
+        num_batches=3,
+        lr=0.1,
+        channels_per_step=2,
+        seed=7,
+        device="cpu",
+    )
+    assert "parameters: 2,000 -> 1,000 (50.0%)" in out
+    assert "Multi-Adds for 1280x720: 4.0 G -> 1.0 G (25.0%)" in out
