@@ -140,6 +140,14 @@ class Policy(Protocol):
     baseline: Tensor
     part_weights: tuple[float, ...]
 
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The architecture parameters."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """The buffers, :attr:`baseline` among them."""
+        ...
+
     def sample(self, count: int, generator: torch.Generator | None = None) -> PolicySample:
         """Samples architectures; the same generator gives the same on every device."""
         ...
@@ -164,7 +172,7 @@ class ArchitectureReward(Protocol):
         """PSNR in dB, a scalar, of interpolated LR images ``(N, C, h, w)`` in [0, 255]."""
         ...
 
-    def cost(self, architecture: Any) -> float:
+    def cost(self, architecture: Any, /) -> float:
         """The cost of an architecture in absolute units."""
         ...
 
