@@ -194,10 +194,8 @@ def convert(value: Any, annotation: Any, field: str) -> Any:
     Raises:
         GenotypeError: The value has another type or is out of bounds, at any depth.
     """
-    if isinstance(value, set | frozenset):
-        raise wrong(field, f"expected a list, which has an order, got {show(value)}.")
     try:
-        return msgspec.convert(value, annotation)
+        converted = msgspec.convert(value, annotation)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$")
         place = place.rstrip("`")
@@ -208,6 +206,9 @@ def convert(value: Any, annotation: Any, field: str) -> Any:
         raise wrong(field + place, f"{text[0].lower()}{text[1:]}: {found}.") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise wrong(field, f"{type(error).__name__}: {error}.") from None
+    if not _has_order(value, converted):
+        raise wrong(field, f"expected lists, which have an order, and no set, got {show(value)}.")
+    return converted
 
 
 def show(value: Any) -> str:
@@ -221,8 +222,17 @@ def show(value: Any) -> str:
 def _at(value: Any, place: str) -> Any:
     """The part of a value that msgspec calls, say, ``[2][0]``."""
     for index in re.findall(r"\[(\d+)\]", place):
+        if not isinstance(value, list | tuple):  # a set, which msgspec counts through
+            break
         value = value[int(index)]
     return value
+
+
+def _has_order(value: Any, converted: Any) -> bool:
+    """Whether every tuple of a converted value was a sequence: msgspec takes sets as well."""
+    if not isinstance(converted, tuple):
+        return True
+    return isinstance(value, list | tuple) and all(map(_has_order, value, converted))
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:

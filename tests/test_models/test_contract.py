@@ -8,10 +8,23 @@ from torch import nn
 
 from mmsrnas.analysis.complexity import count_complexity, input_size_of
 from mmsrnas.apis.onnx import export_checked_onnx
-from mmsrnas.genotypes import DLSRGenotype, HiNASGenotype, HNASGenotype, load_genotype
+from mmsrnas.genotypes import (
+    DLSRGenotype,
+    DRCGenotype,
+    HiNASGenotype,
+    HNASGenotype,
+    load_genotype,
+)
 from mmsrnas.models.dlsr.cost import network_cost
 from mmsrnas.models.hnas.cost import multi_adds, num_parameters
-from mmsrnas.models.supernet import CostedSupernet, DiscreteSupernet, PolicySupernet, Supernet
+from mmsrnas.models.supernet import (
+    BudgetedSupernet,
+    CostedSupernet,
+    DiscreteSupernet,
+    PolicySupernet,
+    Supernet,
+)
+from mmsrnas.pruning import WidthCost, find_sites
 from mmsrnas.registry import MODELS
 
 DLSR = DLSRGenotype(("conv_3x3", "sep_conv_5x5", "dil_conv_3x3"), ((0, 1), (2, 0)), 8)
@@ -21,6 +34,13 @@ HNAS = HNASGenotype(NORMAL, UPSAMPLING, 1, 3, 4)
 CELL = (("conv_3x3", 0), ("skip_connect", 1), ("dil_conv_5x5", 2), ("sep_conv_3x3", 0))
 HINAS = HiNASGenotype((CELL, CELL), (0, 1), 4, upscale_factor=2)
 DENOISE = HINAS.replace(task="denoise", upscale_factor=1, in_channels=1, path=(1, 1))
+DRN = dict(type="DRNNet", upscale_factor=2, num_blocks=1, mid_channels=8)
+DRC = DRCGenotype(
+    "DRNNet",
+    (8, 16, 16),
+    (8, 16, 16),
+    (("mid_channels", 8), ("num_blocks", 1), ("upscale_factor", 2)),
+)
 GENOTYPES = {
     "dlsr": DLSR,
     "dlsr gray x3": DLSR.replace(upscale_factor=3, in_channels=1, mid_channels=6),
@@ -29,11 +49,17 @@ GENOTYPES = {
     "hinas": HINAS,
     "hinas gray denoising": DENOISE,
     "hinas colour denoising": DENOISE.replace(in_channels=3, variant="official"),
+    "drn": DRC,
+    "pruned drn": DRC.replace(widths=(4, 12, 5)),
 }
-NETWORKS = {"dlsr": "DLSRNet", "hnas": "HNASNet", "hinas": "HiNASNet"}
+NETWORKS = {"dlsr": "DLSRNet", "hnas": "HNASNet", "hinas": "HiNASNet", "drc": "DRNNet"}
 COSTS = {  # parameters and Multi-Adds by formula; HiNAS has them for decided supernets only
     "dlsr": lambda g: (network_cost("params", g), network_cost("multi_adds", g)),
     "hnas": lambda g: (num_parameters(g), multi_adds(g)),
+    "drc": lambda g: tuple(
+        round(WidthCost(full := build(DRN), find_sites(full), kind)(torch.tensor(g.widths)).item())
+        for kind in ("params", "multi_adds")
+    ),
 }
 SUPERNETS = {
     "dlsr": dict(type="DLSRSupernet", mid_channels=8, num_cells=4),
@@ -61,6 +87,11 @@ SUPERNETS = {
         mid_channels=2,
         variant="official",
     ),
+    "channel numbers": dict(
+        type="ChannelNumberSearch",
+        generator=DRN | {"type": "mmsrnas.DRNNet"},
+        budget_share=0.7,
+    ),
 }
 
 
@@ -79,12 +110,24 @@ def images(net, batch=2):
     return torch.rand(batch, net.in_channels, height, height + 4)
 
 
+def run(net, x, architecture=None):
+    """All images that a network makes in training, the one of its full size last."""
+    if architecture:
+        return [net(x, architecture)]
+    inner = getattr(net, "generator", net)
+    if "pyramid" in inspect.signature(inner.forward).parameters:
+        return net(x, pyramid=True)
+    return [net(x)]
+
+
 def expected_shape(net, x):
     return (*x.shape[:2], *(side * net.upscale_factor for side in x.shape[2:]))
 
 
 def check_gradients(named_parameters):
     for name, parameter in named_parameters:
+        if not parameter.requires_grad:  # the colour means of DRN
+            continue
         assert parameter.grad is not None, f"{name} is not used"
         assert parameter.grad.isfinite().all(), name
 
@@ -102,7 +145,9 @@ def check_copy(net, twin):
 
 def test_every_registered_model_is_tested_here():
     def is_ours(cls):
-        return inspect.isclass(cls) and cls.__module__.startswith("mmsrnas.models.")
+        return inspect.isclass(cls) and cls.__module__.startswith(
+            ("mmsrnas.models.", "mmsrnas.pruning.")
+        )
 
     classes = {name: cls for name, cls in MODELS.module_dict.items() if is_ours(cls)}
     supernets = {name for name, cls in classes.items() if hasattr(cls, "arch_parameters")}
@@ -110,18 +155,20 @@ def test_every_registered_model_is_tested_here():
         name for name, cls in classes.items() if "genotype" in inspect.signature(cls).parameters
     }
     assert supernets == {cfg["type"] for cfg in SUPERNETS.values()}
-    assert networks - {"DRNNet"} == set(NETWORKS.values())
+    assert networks == set(NETWORKS.values())
 
 
 @pytest.mark.parametrize("genotype", GENOTYPES.values(), ids=GENOTYPES)
 def test_network(genotype):
     net = network_of(genotype)
     assert net.genotype == genotype
-    assert (net.in_channels, net.upscale_factor) == (genotype.in_channels, genotype.upscale_factor)
+    said = genotype.to_dict() | dict(getattr(genotype, "arguments", ()))
+    assert net.in_channels == said.get("in_channels", 3)
+    assert net.upscale_factor == said["upscale_factor"]
     x = images(net)
-    output = net.train()(x)
-    assert output.shape == expected_shape(net, x)
-    output.square().mean().backward()
+    outputs = run(net.train(), x)
+    assert outputs[-1].shape == expected_shape(net, x)
+    sum(output.square().mean() for output in outputs).backward()
     check_gradients(net.named_parameters())
     check_copy(net, network_of(genotype))
 
@@ -148,7 +195,7 @@ def test_json_file_alone_builds_the_network(genotype, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value"), [("mid_channels", 12), ("upscale_factor", 3), ("in_channels", 1)]
 )
-@pytest.mark.parametrize("genotype", [DLSR, HNAS, HINAS], ids=NETWORKS)
+@pytest.mark.parametrize("genotype", [DLSR, HNAS, HINAS], ids=["dlsr", "hnas", "hinas"])
 def test_an_argument_changes_the_genotype(genotype, field, value):
     cfg = dict(type=NETWORKS[genotype.method], genotype=genotype)
     net = build(cfg | {field: value})
@@ -170,7 +217,9 @@ def test_formula_of_the_cost_is_the_count(genotype):
     assert COSTS[genotype.method](genotype) == (counted.params, counted.multi_adds)
 
 
-@pytest.mark.parametrize("name", ["dlsr gray x3", "hnas", "hinas", "hinas gray denoising"])
+@pytest.mark.parametrize(
+    "name", ["dlsr gray x3", "hnas", "hinas", "hinas gray denoising", "pruned drn"]
+)
 def test_onnx_file_computes_the_same(name, tmp_path):
     net = network_of(GENOTYPES[name]).eval()
     report = export_checked_onnx(net, tmp_path / "net.onnx")
@@ -183,7 +232,7 @@ def test_supernet(cfg):
     net = build(cfg)
     assert isinstance(net, Supernet)
     # From Python 3.12 on, `isinstance` of a protocol does not find modules that are attributes.
-    for protocol in (CostedSupernet, DiscreteSupernet, PolicySupernet):
+    for protocol in (CostedSupernet, BudgetedSupernet, DiscreteSupernet, PolicySupernet):
         if isinstance(net, protocol):
             for name in protocol.__annotations__:
                 inspect.getattr_static(net, name)
@@ -192,9 +241,9 @@ def test_supernet(cfg):
     assert arch and all(parameters[name] is parameter for name, parameter in arch.items())
     x = images(net)
     for architecture in architectures(net):
-        output = net.train()(x, architecture) if architecture else net.train()(x)
-        assert output.shape == expected_shape(net, x)
-        output.square().mean().backward()
+        outputs = run(net.train(), x, architecture)
+        assert outputs[-1].shape == expected_shape(net, x)
+        sum(output.square().mean() for output in outputs).backward()
     trained = [p for p in parameters.items() if architecture is None or p[0] not in arch]
     check_gradients(trained)
     twin = build(cfg)
@@ -242,6 +291,21 @@ def test_expected_cost_of_a_decided_supernet_is_the_count(name, cost):
     loss = net.expected_cost() / net.reference_cost
     loss.backward()
     assert net.alpha.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("cost", ["params", "multi_adds"])
+def test_expected_cost_of_decided_channel_numbers_is_the_count(cost):
+    net = build(SUPERNETS["channel numbers"] | {"cost": cost})
+    assert isinstance(net, BudgetedSupernet)
+    assert net.budget == pytest.approx(0.7 * net.reference_cost)
+    with torch.no_grad():
+        for _, parameter in net.arch_parameters():
+            parameter.zero_()
+            parameter[..., 1] = 200.0
+    widths = net.expected_widths().round().int().tolist()
+    derived = network_of(net.genotype().replace(widths=widths))
+    counted = count_complexity(derived, input_size_of(derived))
+    assert net.expected_cost().item() == pytest.approx(getattr(counted, cost), rel=1e-6)
 
 
 @torch.no_grad()
