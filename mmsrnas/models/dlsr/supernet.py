@@ -37,9 +37,9 @@ class DLSRSupernet(DLSRBase):
         num_cells: Number of cells, at least 2.
         variant: ``'default'`` or ``'official'``.
         cost: Unit of :meth:`expected_cost`: ``'params'``, ``'multi_adds'`` for a 1280x720 HR image,
-            ``dict(type='latency', target=...)`` for milliseconds (see
-            :class:`~mmsrnas.costs.Cost`), or nine numbers, the costs of the candidates in a unit of the user's own (say measured
-            milliseconds), in which the rest of the network counts as 0.
+            ``dict(type='latency', target=...)`` for milliseconds (:class:`~mmsrnas.costs.Cost`), or
+            nine numbers, the costs of the candidates in a unit of the user's own, in which the rest
+            of the network counts as 0.
         in_channels: Channels of the images, 1 for gray and 3 for colour.
         kwargs: ``img_range`` and ``init_cfg`` of
             :class:`~mmsrnas.models.dlsr.modules.DLSRBase`.
