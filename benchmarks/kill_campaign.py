@@ -39,7 +39,7 @@ ITERS = 10
 KILLS_PER_TRIAL = 5
 COMMON = {"iters": ITERS, "save_interval": 2, "val_interval": 4}
 DLSR = {"type": "mmsrnas.DLSRSupernet", "mid_channels": 4, "num_cells": 3}
-HINAS = {"type": "mmsrnas.HiNASSupernet", "upscale_factor": 2, "num_cells": 1, "num_nodes": 2,
+HINAS = {"type": "mmsrnas.HiNASSupernet", "upscale_factor": 2, "num_cells": 2, "num_nodes": 1,
          "mid_channels": 4}  # fmt: skip
 DRN = {"type": "mmsrnas.DRNNet", "upscale_factor": 2, "num_blocks": 1, "mid_channels": 8}
 NETWORK = {"type": "mmsrnas.DLSRNet", "genotype": "DLSR_TINY", "mid_channels": 4}
@@ -177,7 +177,8 @@ def difference(a: Any, b: Any, name: str = "") -> str | None:
 def damage(work_dir: Path, rng: random.Random) -> tuple[Path, str]:
     """Does to a work dir what crashes and users do; returns where it is now, and what was done."""
     pointer = work_dir / "last_checkpoint"
-    saved = sorted(work_dir.glob("iter_*.pth"), key=lambda p: int(p.stem[5:]))
+    steps = {p: p.stem[5:] for p in work_dir.glob("iter_*.pth")}
+    saved = sorted((p for p in steps if steps[p].isdigit()), key=lambda p: int(steps[p]))
     kind = rng.choice(
         ["nothing", "no pointer", "NULs in pointer", "UTF-16 pointer", "folder as pointer",
          "stray half checkpoint", "stray other file", "last checkpoint cut off", "moved", "copied"]
