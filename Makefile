@@ -6,7 +6,7 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-denoise demo-hnas test lint format clean
+.PHONY: help venv demo demo-denoise demo-hnas test lint format clean fuzz
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -35,6 +35,9 @@ demo-hnas: venv  ## search by reinforcement learning, beside random search
 
 test: lint  ## formatting, lint and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: venv  ## 20,000 mutations of the genotypes of every method
+	FUZZ=20000 $(BIN)/python -m pytest tests/test_genotypes/test_fuzz.py
 
 lint: venv  ## formatting and lint only
 	$(BIN)/ruff format --check .

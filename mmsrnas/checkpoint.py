@@ -126,15 +126,15 @@ class Checkpoint:
     def require_fit(
         self, expected: Mapping[str, Tensor], given: Mapping[str, Tensor], part: str
     ) -> None:
-        """Refuses weights that are not those of a network.
+        """Refuses weights that are not those of a network, or are no numbers.
 
         Args:
-            expected: State of the network.
+            expected: State of the network, as it is initialised.
             given: Weights of the file.
             part: Name of the part, for the message.
 
         Raises:
-            CheckpointError: With the first differences.
+            CheckpointError: With the first differences, or the first values that are not finite.
         """
         if lines := differences(expected, given):
             more = f"\n  ... and {len(lines) - 6} more" if len(lines) > 6 else ""
@@ -144,6 +144,13 @@ class Checkpoint:
                 + "\n  ".join(lines[:6])
                 + more
                 + "\nIs it of another scale, size or genotype?"
+            )
+        # Some buffers are NaN until they are first used.
+        used = ((name, weight) for name, weight in given.items() if _is_finite(expected[name]))
+        if names := [name for name, weight in used if not _is_finite(weight)]:
+            raise CheckpointError(
+                f"{self}: {len(names)} of its tensors, first '{names[0]}', have values that are "
+                "NaN or infinite. The training that made them has diverged: take an earlier one."
             )
 
     @cached_property
@@ -307,6 +314,10 @@ def differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> 
         elif wanted.is_floating_point() != found.is_floating_point():
             lines.append(f"type of {name}: {found.dtype}, the network has {wanted.dtype}")
     return lines
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(tensor.isfinite().all())
 
 
 def _bare(name: str) -> str:

@@ -195,3 +195,18 @@ work_dir = 'elsewhere'
 def test_config_that_is_more_than_data(text):
     with pytest.raises(CheckpointError, match=r"more than plain data .*--config"):
         config(text)
+
+
+@pytest.mark.parametrize("value", [torch.nan, -torch.inf])
+def test_values_that_are_no_numbers_are_refused(value):
+    """Every tool loads through this: test, compare, export, derive, resume."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1))
+    network.register_buffer("baseline", torch.tensor(torch.nan))  # until its first update
+    state = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    Checkpoint("a.pth", {"state_dict": state}).load_into(network, "")
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    for name in ("0.weight", "1.running_var"):
+        bad = {**state, name: torch.full_like(state[name], value)}
+        with pytest.raises(CheckpointError, match=f"a.pth.*'{name}'.*NaN or infinite.*earlier"):
+            Checkpoint("a.pth", {"state_dict": bad}).load_into(network, "")
+    torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0, equal_nan=True)

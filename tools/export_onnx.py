@@ -7,8 +7,7 @@ network does, which onnxruntime finds out on several sizes.
 import argparse
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
-
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.apis.generator import GENOTYPE_OPTION, init_generator
 from mmsrnas.apis.onnx import OnnxError, export_checked_onnx
 from mmsrnas.checkpoint import CheckpointError
@@ -27,15 +26,14 @@ def parse_args() -> argparse.Namespace:
         default=1e-5,
         help="error in [0, 1] that the file may have beyond that of the network in float32",
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     return parser.parse_args()
 
 
 def main() -> None:
     """Exports and checks."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     override = GENOTYPE_OPTION in (args.cfg_options or {})
     try:
         network = init_generator(cfg, args.checkpoint, override)

@@ -10,11 +10,12 @@ import argparse
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmsrnas.analysis.policy_ranking import rank_policy, require_hnas
+from mmsrnas.apis.config import ConfigOptions, override
 from mmsrnas.checkpoint import Checkpoint, read_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.provenance import provenance
@@ -32,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--calibration-batches", type=int, default=4, help="training batches")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     args = parser.parse_args()
     for name in ("num_samples", "top_k", "calibration_batches"):
         if getattr(args, name) < 1:
@@ -43,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 def load_search(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Config, nn.Module]:
     """Config, and editor with all its weights."""
     cfg = Config.fromfile(args.config) if args.config else checkpoint.config()
-    cfg.merge_from_dict(args.cfg_options or {})
+    override(cfg, args.cfg_options)
     check_datasets(cfg, "train", "val")
     init_default_scope(cfg.get("default_scope", "mmagic"))
     editor = MODELS.build(cfg.model)

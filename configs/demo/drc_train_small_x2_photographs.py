@@ -1,4 +1,5 @@
-# A small DRN on the photographs of tools/demo.py, the start of the three stages of DRC.
+# Trains a small DRN on the photographs of tools/demo.py, the start of the three stages of DRC, in
+# minutes on two cores.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/drn.py",

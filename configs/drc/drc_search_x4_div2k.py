@@ -1,6 +1,5 @@
 # Searches channel numbers of a trained DRN-S: half of the images for the weights, half for the
-# widths.  Another budget: --cfg-options model.generator.budget=0.7
-# default_hooks.arch_optimizer.complexity_loss.budget=0.7
+# widths; hours on a GPU.  Another budget: --cfg-options model.generator.budget_share=0.7
 _base_ = [
     "../_base_/models/drc_search.py",
     "../_base_/datasets/div2k_x4.py",

@@ -1,5 +1,5 @@
 # Adapts a trained DRN-S to LR images of another origin, which have no HR images: three of ten
-# samples are such images, and count in the closed loop only.
+# samples are such images, and count in the closed loop only.  100,000 iterations, days on a GPU.
 _base_ = "drn_s_x4_df2k.py"
 
 model = dict(pretrained="checkpoints/drn_s_x4.pth")

@@ -1,3 +1,4 @@
+# Trains DRN-S x8 with its dual networks: a million iterations, weeks on a GPU.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/drn.py",

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.models.hnas import HNASCost, HNASSupernet
@@ -252,7 +253,7 @@ class PolicyRanking:
             row |= {self.cost.metric: c.cost} | self.cost.counts(c.genotype)
             tokens = " ".join(map(str, self.space.encode(c.genotype)))
             rows.append(row | {"on_front": c in front, "tokens": tokens})
-        with open(path, "w", newline="") as file:
+        with atomic_write(path) as partial, open(partial, "w", newline="") as file:
             writer = csv.DictWriter(file, rows[0].keys())
             writer.writeheader()
             writer.writerows(rows)

@@ -2,5 +2,6 @@
 
 from .generator import adopt_genotype, init_generator
 from .onnx import export_onnx
+from .pruning import Pruned, prune
 
-__all__ = ["adopt_genotype", "export_onnx", "init_generator"]
+__all__ = ["Pruned", "adopt_genotype", "export_onnx", "init_generator", "prune"]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmsrnas.files import atomic_write
 from mmsrnas.finite import require_finite
-from mmsrnas.models.sizes import in_channels_of, min_size_of
+from mmsrnas.sizes import in_channels_of, min_size_of
 
 __all__ = ["OnnxError", "OnnxReport", "check_onnx", "export_checked_onnx", "export_onnx"]
 

@@ -64,7 +64,9 @@ def read_image(
     try:
         data = Path(path).read_bytes()
         with Image.open(BytesIO(data), formats=FORMATS) as image:
-            _require_readable(image, data, max_pixels)
+            _require_kind(image, max_pixels)
+            if image.format in ("JPEG", "MPO") and not _ends(data):
+                raise ValueError("it is truncated: the end of the image is missing")
             transpose = _transpose(image)
             if color_type == "grayscale":
                 image.draft("L", image.size)  # the luma of a JPEG, as it is stored
@@ -78,11 +80,11 @@ def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int
     """Height and width in pixels that ``read_image`` gives, from the header alone.
 
     Raises:
-        ValueError: The header cannot be read, or promises more than ``max_pixels``.
+        ValueError: The header cannot be read, or is that of an image that is not taken.
     """
     try:
         with Image.open(path, formats=FORMATS) as image:
-            _require_pixels(image, max_pixels)
+            _require_kind(image, max_pixels)
             width, height = image.size
             turned = _orientation(image) > 4
     except Exception as error:
@@ -109,16 +111,12 @@ def _cannot_read(path: str | Path, error: Exception) -> str:
     return f"cannot read image {printable(path)}: {reason}"
 
 
-def _require_pixels(image: Image.Image, max_pixels: int) -> None:
+def _require_kind(image: Image.Image, max_pixels: int) -> None:
+    """Refuses what this module does not take, from the header."""
     if image.width * image.height > max_pixels:
         raise ValueError(
             f"its {image.height}x{image.width} pixels are more than max_pixels={max_pixels}"
         )
-
-
-def _require_readable(image: Image.Image, data: bytes, max_pixels: int) -> None:
-    """Refuses what this module does not take, from header and markers."""
-    _require_pixels(image, max_pixels)
     deep = image.mode[0] in "IF" or ";16" in str(image.tile)
     if deep or (image.format == "PPM" and _ppm_maximum(image) > 255):
         raise ValueError("it has more than 8 bits per channel; convert it to 8 bits first")
@@ -127,8 +125,6 @@ def _require_readable(image: Image.Image, data: bytes, max_pixels: int) -> None:
     # The further images of a JPEG (MPO) are previews of the first one.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         raise ValueError(f"it holds {image.n_frames} images; extract the one you want")
-    if image.format in ("JPEG", "MPO") and not _ends(data):
-        raise ValueError("it is truncated: the end of the image is missing")
 
 
 def _ppm_maximum(image: Image.Image) -> int:

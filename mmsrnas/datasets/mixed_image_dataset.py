@@ -41,7 +41,8 @@ class MixedImageDataset(Dataset):
             raise ValueError(
                 f"MixedImageDataset.unpaired_share: expected 0 < share < 1, got {unpaired_share}."
             )
-        self.paired, self.unpaired = (DATASETS.build(cfg) for cfg in datasets)
+        self.datasets = [DATASETS.build(cfg) for cfg in datasets]
+        self.paired, self.unpaired = self.datasets
         self.metainfo = self.paired.metainfo
         self.scale = scale
         if not (len(self.paired) and len(self.unpaired)):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -140,6 +140,14 @@ class Policy(Protocol):
     baseline: Tensor
     part_weights: tuple[float, ...]
 
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The architecture parameters."""
+        ...
+
+    def buffers(self) -> Iterator[Tensor]:
+        """The buffers, :attr:`baseline` among them."""
+        ...
+
     def sample(self, count: int, generator: torch.Generator | None = None) -> PolicySample:
         """Samples architectures; the same generator gives the same on every device."""
         ...
@@ -164,7 +172,7 @@ class ArchitectureReward(Protocol):
         """PSNR in dB, a scalar, of interpolated LR images ``(N, C, h, w)`` in [0, 255]."""
         ...
 
-    def cost(self, architecture: Any) -> float:
+    def cost(self, architecture: Any, /) -> float:
         """The cost of an architecture in absolute units."""
         ...
 
@@ -202,7 +210,8 @@ class PolicySupernet(Supernet, Protocol):
     """
 
     space: ArchitectureSpace
-    policy: Policy
+    if TYPE_CHECKING:  # from Python 3.12 on, `isinstance` would not find a submodule
+        policy: Policy
 
     def arch_parameters(self) -> Iterator[tuple[str, torch.nn.Parameter]]:
         """Yields the parameters of the policy with their names."""

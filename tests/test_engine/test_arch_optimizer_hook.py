@@ -249,6 +249,38 @@ def test_cost_is_missing(images, monkeypatch):
     assert issubclass(MODELS.get(COMPLEXITY["type"]), ComplexityLoss)
 
 
+def test_schedule_of_the_architecture_counts_its_steps_and_is_resumed(images):
+    """A cosine over four steps, and the same alpha where the run was cut in two."""
+
+    class Rates(Hook):
+        def __init__(self):
+            self.rates = []
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            (hook,) = (h for h in runner.hooks if hasattr(h, "arch_parameters"))
+            self.rates.append(hook.optim_wrapper.optimizer.param_groups[0]["lr"])
+
+    schedule = {"type": "CosineAnnealingLR", "by_epoch": False, "T_max": 4, "eta_min": 0.01}
+    arch = {"mode": "bilevel", "param_scheduler": schedule}
+
+    # mmengine keeps the length of the first start as the end of the weights' schedule.
+    weights = {"type": "CosineAnnealingLR", "by_epoch": False, "T_max": 50, "end": 4}
+
+    def search(run, iters, **options):
+        options |= {"param_scheduler": weights, "arch": arch}
+        runner, rates = tiny_search.runner(images, run=run, iters=iters, **options), Rates()
+        runner.register_hook(rates)
+        return runner.train().generator.alpha.detach(), rates.rates
+
+    whole, rates = search("scheduled", 4)
+    expected = [0.01 + 0.04 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(1, 5)]
+    assert rates == pytest.approx(expected)
+    search("scheduled_parts", 2)
+    parts, rates = search("scheduled_parts", 4, resume=True)
+    assert rates == pytest.approx(expected[2:])
+    assert torch.equal(whole, parts)
+
+
 def test_budget_of_the_supernet_is_the_only_one(images, monkeypatch):
     monkeypatch.setattr(tiny_search.TinySupernet, "budget", 1000.0, raising=False)
     runner = tiny_search.runner(images, iters=1, arch={"complexity_loss": COMPLEXITY})

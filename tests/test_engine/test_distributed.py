@@ -21,7 +21,7 @@ def test_equals_one_process_with_the_double_batch(images, start, mode, second_or
             "arch": {
                 "optimizer": {"type": "SGD", "lr": 1.0},
                 "mode": mode,
-                "second_order": second_order,
+                "virtual_step": {} if second_order else None,
                 "complexity_loss": complexity,
             },
             "optim_wrapper": {

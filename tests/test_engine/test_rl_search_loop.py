@@ -148,10 +148,9 @@ def search(start, images, run, kill_at=None, **options):
 def load(images, run):
     checkpoint = torch.load(images / run / f"iter_{ITERS}.pth", weights_only=True)
     hub = checkpoint.pop("message_hub")
-    history = {key: value.data for key, value in hub["log_scalars"].items()}
     checkpoint["history"] = {
         key: value
-        for key, value in history.items()
+        for key, value in hub["log_scalars"].items()
         if key.startswith("train/") and not key.endswith("time")
     }
     checkpoint["meta"] = {key: checkpoint["meta"][key] for key in ("iter", "seed")}
@@ -220,6 +219,10 @@ def test_runner_adds_what_a_search_needs(images):
     runner.train()
     genotype = load_genotype(images / "runner" / "genotype.json", "hnas")
     assert genotype == find_supernet(runner.model).genotype()
+    options = dict(runner_type="mmsrnas.RLSearchRunner", hooks=[dict(type="mmsrnas.GenotypeHook")])
+    named = tiny_rl_search.runner(images, default_hooks=dict(exact_resume=None), **options)
+    names = [type(hook).__name__ for hook in named.hooks]
+    assert (names.count("GenotypeHook"), names.count("ExactResumeHook")) == (1, 0)
     with pytest.raises(ValueError, match=r"train_cfg.type.*IterBasedTrainLoop"):
         tiny_rl_search.runner(
             images,

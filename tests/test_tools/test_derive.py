@@ -110,3 +110,13 @@ def test_config_is_not_executed(searched, derive, tmp_path):
         with pytest.raises(SystemExit, match="more than plain data"):
             derive(edited(searched[0], tmp_path, edit))
         assert not made.exists()
+
+
+def test_argmax_of_nan_is_no_genotype(searched, derive, tmp_path):
+    def diverge(checkpoint):
+        checkpoint["state_dict"]["generator.alpha"][0, 0] = torch.nan
+
+    path = edited(searched[0], tmp_path, diverge)
+    with pytest.raises(SystemExit, match=r"edited\.pth.*'alpha'.*NaN"):
+        derive(path)
+    assert not (tmp_path / "genotype.json").exists()

@@ -1,4 +1,4 @@
-"""The end of a search that has settled."""
+"""Early stopping of a search."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -12,16 +12,16 @@ __all__ = ["SearchEarlyStopHook"]
 
 @HOOKS.register_module()
 class SearchEarlyStopHook(Hook):
-    """Stops a search whose genotype no longer changes, or whose cells have collapsed.
+    """Early stopping of a search whose genotype no longer changes, or whose cells have collapsed.
 
-    The reason comes from a :class:`~mmsrnas.models.supernet.CollapsibleSupernet` (say, more skip
-    connections than operations). Looks are bound to the iteration, not to
-    validation, so that a resumed search stops where the uninterrupted one does.
+    A :class:`~mmsrnas.models.supernet.CollapsibleSupernet` says what a collapse is (for example
+    more skip connections than operations). Checks are bound to the iteration, not to validation, so
+    that a resumed search stops where the uninterrupted one does.
 
     Args:
-        interval: Iterations from one look to the next.
-        patience: Looks in a row that must see the same genotype; 0 watches for collapse only.
-        begin: Iterations without a look at the start, warm-up included.
+        interval: Iterations from one check to the next.
+        patience: Checks in a row that must find the same genotype; 0 checks for collapse only.
+        begin: Iterations without a check at the start, warm-up included.
     """
 
     def __init__(self, interval: int, patience: int, begin: int = 0) -> None:
@@ -48,7 +48,7 @@ class SearchEarlyStopHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Looks at the genotype of this moment."""
+        """Checks the current genotype."""
         iteration = runner.iter + 1
         if iteration % self.interval or iteration <= self.begin:
             return
@@ -62,7 +62,7 @@ class SearchEarlyStopHook(Hook):
         """Ends the search after this iteration if there is a reason."""
         reason = supernet.collapse() if isinstance(supernet, CollapsibleSupernet) else None
         if self.patience and self.unchanged >= self.patience:
-            reason = reason or f"the genotype is the same as {self.patience} looks ago"
+            reason = reason or f"the genotype is the same as {self.patience} checks ago"
         if reason:
             runner.logger.info(f"The search stops at iteration {iteration}: {reason}.")
             runner.train_loop.stop_training = True

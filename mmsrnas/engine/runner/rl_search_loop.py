@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from mmsrnas.engine.data import cycle, require_disjoint
 from mmsrnas.engine.supernet import find_supernet, unwrap
 from mmsrnas.genotypes import Genotype
-from mmsrnas.models.supernet import PolicySupernet
+from mmsrnas.models.supernet import Policy, PolicySupernet, Supernet
 from mmsrnas.registry import LOOPS
 
 from .policy_gradient import PolicyGradient
@@ -272,7 +272,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         self.supernet.calibrate(self.supernet.genotype(), [data["inputs"]])
 
 
-def _require_policy(supernet: nn.Module) -> PolicySupernet:
+def _require_policy(supernet: Supernet) -> PolicySupernet:
     if isinstance(supernet, PolicySupernet):
         return supernet
     parts = ("space", "policy", "build_reward", "batch_statistics", "calibrate")
@@ -284,7 +284,7 @@ def _require_policy(supernet: nn.Module) -> PolicySupernet:
     )
 
 
-def _leave_policy_out_of_reduction(runner: Runner, policy: nn.Module) -> None:
+def _leave_policy_out_of_reduction(runner: Runner, policy: Policy) -> None:
     """All processes compute the same gradient of the policy; DDP must not wait for it."""
     if isinstance(runner.model, DistributedDataParallel):
         editor, mine = (

@@ -53,6 +53,8 @@ class RLSearchRunner(Runner):
         for name, kind in HOOKS.items():
             if kind not in present:
                 hooks.setdefault(name, {"type": f"mmsrnas.{kind}"})
+            if hooks.get(name, kind) is None:  # mmengine knows None for its own hooks alone
+                del hooks[name]
         super().__init__(
             *args, train_cfg=train_cfg, default_hooks=hooks, custom_hooks=custom_hooks, **kwargs
         )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
-from mmsrnas.models.sizes import HR_SIZE, lr_size_of
+from mmsrnas.sizes import HR_SIZE, lr_size_of
 
 from .ops import build_op
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mmsrnas.genotypes import HINAS_OPS, HiNASGenotype
-from mmsrnas.models.sizes import HR_SIZE, lr_size_of
+from mmsrnas.sizes import HR_SIZE, lr_size_of
 
 from .modules import STEM_CHANNELS, conv_norm
 from .network import HiNASNet, build_context

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from mmsrnas.genotypes import HNASGenotype
-from mmsrnas.models.sizes import HR_SIZE, lr_size_of
+from mmsrnas.sizes import HR_SIZE, lr_size_of
 
 from .decoding import HNASSpace
 from .network import HNASNet
@@ -162,7 +162,8 @@ class HNASCost:
         generator = torch.Generator().manual_seed(0)
         count = 32 if metric == "latency" else 4096
         costs = [self(space.decode(row)) for row in space.random(count, generator)]
-        self.std, self.mean = (float(x) for x in torch.std_mean(torch.tensor(costs).double()))
+        std, self.mean = (float(x) for x in torch.std_mean(torch.tensor(costs).double()))
+        self.std = std or 1.0  # where all cost the same, the cost term is zero
 
     def __call__(self, genotype: HNASGenotype) -> float:
         """The cost of the network: multiply-accumulates, parameters or milliseconds."""

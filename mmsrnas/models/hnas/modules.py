@@ -98,6 +98,7 @@ class HNASBase(BaseModule):
     """
 
     min_size = 1
+    mean: Tensor
 
     def __init__(
         self,

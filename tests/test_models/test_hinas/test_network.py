@@ -134,3 +134,15 @@ def test_bad_arguments_are_refused():
         HiNASNet(genotype, "denoise", 1, 1)(torch.rand(1, 3, 8, 8))
     with pytest.raises(GenotypeError, match="unknown genotype 'NOPE'"):
         HiNASNet("NOPE")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("task", "scale"), [("denoise", 1), ("sr", 3)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_and_colour_from_the_smallest_size_on(task, scale, channels):
+    net = HiNASNet(uniform_genotype("dil_conv_5x5", (0, 1), 2, 2), task, scale, channels).eval()
+    assert (net.in_channels, net.upscale_factor) == (channels, scale)
+    for height, width in ((net.min_size, net.min_size), (net.min_size, 7), (6, 5)):
+        output = net(torch.rand(2, channels, height, width))
+        assert output.shape == (2, channels, scale * height, scale * width)
+        assert output.isfinite().all()

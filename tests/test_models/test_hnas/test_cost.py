@@ -99,6 +99,12 @@ def test_cost_is_relative_to_the_space():
     assert cost(rows[0]) == num_parameters(rows[0], 16)
 
 
+def test_space_of_equal_costs_has_no_cost_term():
+    space = HNASSpace(1, 1, ("rcab",), ("nearest",))
+    cost = HNASCost(space, lr_size=(8, 8))
+    assert cost.normalised(space.decode(space.random(1)[0])) == 0
+
+
 def test_latency_is_measured_once_per_genotype():
     cost = HNASCost(HNASSpace(2, 1), "latency", mid_channels=3, lr_size=(4, 4))
     genotype = HNASSpace(2, 1).decode([0] * 9)

@@ -6,32 +6,35 @@ import torch
 from mmengine.dist import all_reduce_params
 from torch import Tensor, nn
 
-__all__ = ["second_order_gradients"]
+__all__ = ["virtual_step_gradients"]
 
 STEP_NORM = 0.01  # length of the finite difference, as in DARTS
 
 
-def second_order_gradients(
+def virtual_step_gradients(
     train_loss: Callable[[], Tensor],
     arch_loss: Callable[[], Tensor],
     arch: Sequence[nn.Parameter],
     weights: Sequence[nn.Parameter],
     rates: Sequence[float],
     decays: Sequence[float],
+    second_order: bool = True,
 ) -> tuple[Tensor, list[Tensor]]:
     """Gradient of the architecture loss after one step of the weights (DARTS, equations 7 and 8).
 
     The step is ``w' = w - rate * (dL_train(w)/dw + decay * w)``. Its dependence on the architecture
-    enters by a central difference of ``dL_train/da`` along ``rate * dL_arch(w')/dw'``. The weights
-    are moved and put back; gradients of the weights are averaged over the processes.
+    enters, with ``second_order``, by a central difference of ``dL_train/da`` along
+    ``rate * dL_arch(w')/dw'``. The weights are moved and put back; gradients of the weights are
+    averaged over the processes.
 
     Args:
-        train_loss: Computes the loss of the training batch with the weights of the moment.
+        train_loss: Computes the loss of the training batch with the current weights.
         arch_loss: The same for the architecture batch.
         arch: Architecture parameters.
         weights: Weights that the training step will update.
         rates: Learning rate of each weight.
         decays: Weight decay of each weight.
+        second_order: Whether the step's dependence on the architecture counts.
 
     Returns:
         The architecture loss at ``w'`` and its gradient for each architecture parameter, both of
@@ -50,6 +53,8 @@ def second_order_gradients(
         _assign(weights, [w - rate * (d + decay * w) for w, d, rate, decay in steps])
 
         loss = arch_loss()
+        if not second_order:
+            return loss.detach(), gradients(loss, arch)
         found = gradients(loss, [*arch, *weights])
         direct, ahead = found[: len(arch)], found[len(arch) :]
         all_reduce_params(ahead, op="mean")

@@ -71,6 +71,9 @@ def min_size_of(network: nn.Module) -> int:
 
 def upscale_factor_of(network: nn.Module) -> int:
     """Ratio of output to input size of a network, 1 for denoising."""
+    said = getattr(network, "upscale_factor", None)
+    if isinstance(said, int):
+        return said
     return output_shape(network, (in_channels_of(network), PROBE, PROBE))[-1] // PROBE
 
 

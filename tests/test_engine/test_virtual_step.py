@@ -5,7 +5,7 @@ import tiny_search
 import torch
 from torch import nn
 
-from mmsrnas.engine.second_order import second_order_gradients
+from mmsrnas.engine.virtual_step import virtual_step_gradients
 
 RATES = (3.0, 1.0)
 
@@ -47,7 +47,7 @@ def test_equals_autograd(decay):
     model = Model()
     before = [weight.detach().clone() for weight in model.weights]
     expected_loss, expected, fixed = by_autograd(model, decay)
-    loss, (found,) = second_order_gradients(
+    loss, (found,) = virtual_step_gradients(
         lambda: model.loss(0),
         lambda: model.loss(1),
         arch=[model.alpha],
@@ -64,7 +64,7 @@ def test_equals_autograd(decay):
 
 def test_without_rate_it_is_first_order():
     model = Model()
-    _, (found,) = second_order_gradients(
+    _, (found,) = virtual_step_gradients(
         lambda: model.loss(0),
         lambda: model.loss(1),
         arch=[model.alpha],
@@ -90,14 +90,43 @@ def alpha_after_one_step(images, lr, **arch):
 
 def test_hook(images):
     first, weight = alpha_after_one_step(images, lr=0.5)
-    second, after = alpha_after_one_step(images, lr=0.5, second_order=True)
-    without_rate, _ = alpha_after_one_step(images, lr=0.0, second_order=True)
+    second, after = alpha_after_one_step(images, lr=0.5, virtual_step={})
+    without_rate, _ = alpha_after_one_step(images, lr=0.0, virtual_step={})
     torch.testing.assert_close(without_rate, first, rtol=1e-5, atol=1e-7)
     assert (second - first).abs().max() > 1e-4
     assert weight.shape == after.shape
     assert after.isfinite().all()
 
 
-def test_mixed_has_no_second_order(images):
-    with pytest.raises(ValueError, match=r"second_order: needs mode='bilevel'"):
-        tiny_search.runner(images, arch={"second_order": True})
+def test_mixed_has_no_virtual_step(images):
+    with pytest.raises(ValueError, match=r"virtual_step: needs mode='bilevel'"):
+        tiny_search.runner(images, arch={"virtual_step": {}})
+
+
+def test_first_order_is_the_gradient_at_the_moved_weights():
+    """Equals autograd at fixed moved weights; the second-order term would be seen."""
+    model = Model()
+    _, expected, fixed = by_autograd(model, 0.1)
+    _, (found,) = virtual_step_gradients(
+        lambda: model.loss(0),
+        lambda: model.loss(1),
+        arch=[model.alpha],
+        weights=list(model.weights),
+        rates=RATES,
+        decays=[0.1] * 2,
+        second_order=False,
+    )
+    torch.testing.assert_close(found, fixed)
+    assert (fixed - expected).abs().max() > 1e-3
+
+
+def test_hook_without_the_second_order_and_with_another_step(images):
+    """The hook's step equals the same step written down here."""
+    options = {"lr_factor": 3.0, "weight_decay": 0.5, "second_order": False}
+    found, _ = alpha_after_one_step(images, lr=0.5, virtual_step=options)
+    plain, _ = alpha_after_one_step(images, lr=0.5, virtual_step={"second_order": False})
+    same, _ = alpha_after_one_step(
+        images, lr=1.5, virtual_step={"weight_decay": 0.5, "second_order": False}
+    )
+    torch.testing.assert_close(found, same)
+    assert (found - plain).abs().max() > 1e-4

@@ -1,0 +1,12 @@
+# The data by which tools/prune.py selects the channels of DRN-S, as released: the first 160 images
+# of DIV2K, ten batches of 16 HR patches of 192; days on a GPU.
+_base_ = [
+    "../_base_/default_runtime.py",
+    "../_base_/models/drn.py",
+    "../_base_/datasets/div2k_x4.py",
+]
+
+train_dataloader = _base_.train_dataloader
+train_dataloader.batch_size = 16
+train_dataloader.dataset.pipeline[3].gt_patch_size = 192
+train_dataloader.dataset.index_range = (0, 160)
