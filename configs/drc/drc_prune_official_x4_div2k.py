@@ -8,5 +8,5 @@ _base_ = [
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
-train_dataloader.dataset.pipeline[3].gt_patch_size = 192
+train_dataloader.dataset.patch_size = 192
 train_dataloader.dataset.index_range = (0, 160)
