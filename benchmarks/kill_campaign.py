@@ -183,15 +183,15 @@ def damage(work_dir: Path, rng: random.Random) -> tuple[Path, str]:
         ["nothing", "no pointer", "NULs in pointer", "UTF-16 pointer", "folder as pointer",
          "stray half checkpoint", "stray other file", "last checkpoint cut off", "moved", "copied"]
     )  # fmt: skip
-    if kind == "no pointer":
+    if "pointer" in kind:
+        shutil.rmtree(pointer, ignore_errors=True)  # an earlier damage
         pointer.unlink(missing_ok=True)
-    elif kind == "NULs in pointer":
+    if kind == "NULs in pointer":
         pointer.write_bytes(b"\0" * 64)
     elif kind == "UTF-16 pointer":
         pointer.write_bytes(str(pointer).encode("utf-16"))
     elif kind == "folder as pointer":
-        pointer.unlink(missing_ok=True)
-        pointer.mkdir(exist_ok=True)
+        pointer.mkdir()
     elif kind == "stray half checkpoint" and saved:
         (work_dir / "iter_99.pth").write_bytes(saved[-1].read_bytes()[:-500])
     elif kind == "stray other file":

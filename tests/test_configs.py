@@ -24,6 +24,7 @@ KINDS = {
     "custom_hooks": registry.HOOKS,
     "dataset": registry.DATASETS,
     "datasets": registry.DATASETS,
+    "inference_pipeline": registry.TRANSFORMS,
     "log_processor": registry.LOG_PROCESSORS,
     "metrics": registry.METRICS,
     "model": registry.MODELS,

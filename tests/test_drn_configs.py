@@ -37,3 +37,11 @@ def test_costs_of_metafile_and_readme(method, model):
     (row,) = [line for line in readme.splitlines() if f"| [{model['Name']}]" in line]
     assert f"| {counts.params:,} |" in row
     assert f"| {counts.multi_adds / 1e9:.2f} G |" in row
+
+
+def test_official_selection_reads_the_released_data():
+    loader = Config.fromfile(ROOT / "configs/drc/drc_prune_official_x4_div2k.py").train_dataloader
+    assert loader.batch_size == 16
+    assert loader.dataset.index_range == (0, 160)
+    assert loader.dataset.patch_size == 192
+    assert all("gt_patch_size" not in transform for transform in loader.dataset.pipeline)

@@ -25,7 +25,16 @@ SCRIPTS = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if not path.name.startswith("_")
 )
-PAGES = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").rglob("*.md")]
+# The blocks of extending.md are the files of one package, which a test of its own runs whole.
+PAGES = [
+    page
+    for page in (
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "configs").rglob("*.md"),
+    )
+    if page.name != "extending.md"
+]
 # What mmsrnas has to come before.
 REPAIRED = {"mmagic", "torchvision"}
 

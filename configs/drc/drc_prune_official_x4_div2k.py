@@ -6,7 +6,4 @@ _base_ = [
     "../_base_/datasets/div2k_x4.py",
 ]
 
-train_dataloader = _base_.train_dataloader
-train_dataloader.batch_size = 16
-train_dataloader.dataset.patch_size = 192
-train_dataloader.dataset.index_range = (0, 160)
+train_dataloader = dict(batch_size=16, dataset=dict(patch_size=192, index_range=(0, 160)))

@@ -6,3 +6,8 @@ for loader in (_base_.train_dataloader, _base_.val_dataloader, *_base_.test_data
         if transform.type == "mmsrnas.LoadImageFromFile":
             transform.color_type = "color"
 del loader, transform
+
+inference_pipeline = [
+    dict(type="mmsrnas.LoadImageFromFile", key="img", color_type="color"),
+    dict(type="PackInputs"),
+]

@@ -35,6 +35,12 @@ train_dataloader = dict(
     ),
 )
 
+# For images that are noisy already, which mmagic's inferencer denoises.
+inference_pipeline = [
+    dict(type="mmsrnas.LoadImageFromFile", key="img", color_type="grayscale"),
+    dict(type="PackInputs"),
+]
+
 val_pipeline = [
     dict(type="mmsrnas.LoadImageFromFile", key="gt", color_type="grayscale"),
     dict(type="mmsrnas.AddGaussianNoise", seed=0),

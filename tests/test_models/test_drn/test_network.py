@@ -238,3 +238,13 @@ def test_exported_network_takes_any_size_and_gives_the_same(tmp_path, scale):
     net = DRNNet(scale, 1, 8).eval()
     report = export_checked_onnx(net, tmp_path / "net.onnx")
     assert (1, 3, 1, 1) in report.shapes
+
+
+def test_all_that_is_trained_is_used_by_the_pyramid():
+    genotype = DRNNet(**SMALL).genotype.replace(widths=(4, 8, 12, 20, 16, 24, 8, 12))
+    net = DRNNet(genotype=genotype)
+    images = net(torch.rand(2, 3, 5, 7), pyramid=True)
+    assert [image.shape[2:] for image in images] == [(5, 7), (10, 14), (20, 28)]
+    sum(image.square().mean() for image in images).backward()
+    trained = {name: p.grad for name, p in net.named_parameters() if p.requires_grad}
+    assert all(grad is not None and grad.isfinite().all() for grad in trained.values())
