@@ -34,18 +34,20 @@ def scale_to_budget(
     cost: Cost,
     budget: float,
     step: int = 1,
+    min_width: int | None = None,
     max_width: int = MAX_WIDTH,
 ) -> Scaled:
     """Finds the widest network within a budget.
 
     Latency is no steady function of the width: 24 channels can take longer than 32. So the widths
-    above the one that bisection finds are tried as well, as long as one of the next few fits.
+    above the one that bisection finds are tried as well.
 
     Args:
         build: Makes the network of a width.
         cost: The cost.
         budget: The most that the network may cost, in absolute units of ``cost``.
-        step: Distance of the widths that are considered; the first is ``step`` itself.
+        step: Distance of the widths that are considered.
+        min_width: First width; ``step`` if None.
         max_width: Largest width.
 
     Returns:
@@ -58,25 +60,31 @@ def scale_to_budget(
         raise ValueError(f"budget: expected a positive number of {cost.unit}, got {budget!r}.")
     known: dict[int, Scaled] = {}
 
+    first = min_width or step
+
     def at(index: int) -> Scaled:
-        width = index * step
+        width = first + index * step
         if width not in known:
             network = build(width)
             known[width] = Scaled(network, width, cost(network))
         return known[width]
 
-    if at(1).cost > budget:
+    if at(0).cost > budget:
         raise ValueError(
-            f"budget: the narrowest network, {step} channels, costs {at(1).cost:,.4g} {cost.unit}; "
-            f"{budget:,.4g} are out of reach."
+            f"budget: the narrowest network, {first} channels, costs {at(0).cost:,.4g} "
+            f"{cost.unit}; {budget:,.4g} are out of reach."
         )
-    low, high = 1, max_width // step
+    last = max(0, max_width - first) // step
+    low, high = 0, 1
+    while high <= last and at(high).cost <= budget:
+        low, high = high, 2 * high
+    high = min(high - 1, last)
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if at(middle).cost <= budget else (low, middle - 1)
     index = low
-    while index <= min(low + LOOK_AHEAD, max_width // step):
+    while index < min(low + LOOK_AHEAD, last):
+        index += 1
         if at(index).cost <= budget:
             low = index
-        index += 1
     return at(low)

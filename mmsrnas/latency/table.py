@@ -20,9 +20,12 @@ from .targets import Target
 __all__ = ["KINDS", "OperatorTable", "default_table_path"]
 
 KINDS = ("conv", "depthwise", "pointwise", "memory")
+TERMS = (*KINDS, "calls")
+"""What a prediction is a weighted sum of: times of the kinds, and the number of operators."""
+PRIOR = (1.0,) * len(KINDS) + (0.0,)
 SAMPLES = 5
-TRUST_IN_UNIT = 0.01
-"""Weight of a scale of 1 in the calibration, relative to the networks'."""
+TRUST_IN_PRIOR = 0.01
+"""Weight of an uncalibrated table in the calibration, relative to that of the networks."""
 
 
 def default_table_path(target: Target) -> Path:
@@ -35,19 +38,19 @@ def default_table_path(target: Target) -> Path:
 class OperatorTable:
     """Milliseconds of operators on one target.
 
-    The prediction for a network is the sum over its operators, each kind times its scale, which
-    :meth:`calibrate` fits on a few whole networks.
+    The prediction for a network is the sum over its operators, each kind times its scale, plus the
+    time to call so many of them. :meth:`calibrate` fits these on a few whole networks.
 
     Attributes:
         target: What the times hold for.
         times: Milliseconds by the key of an operator.
-        scales: Factor of each kind of operator.
+        scales: Factor of each kind of operator; under ``'calls'``, milliseconds for each operator.
         fingerprint: Target, processor and version at the time of the measurement.
     """
 
     target: Target
     times: dict[str, float] = field(default_factory=dict)
-    scales: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 1.0))
+    scales: dict[str, float] = field(default_factory=lambda: dict(zip(TERMS, PRIOR, strict=True)))
     fingerprint: dict = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -69,7 +72,7 @@ class OperatorTable:
         try:
             data = json.loads(Path(path).read_text())
             times = {str(key): float(ms) for key, ms in data["times"].items()}
-            scales = {kind: float(data["scales"][kind]) for kind in KINDS}
+            scales = {term: float(data["scales"][term]) for term in TERMS}
             fingerprint = dict(data["fingerprint"])
         except FileNotFoundError:
             raise FileNotFoundError(f"latency table {path} does not exist.") from None
@@ -122,15 +125,18 @@ class OperatorTable:
         Raises:
             LookupError: The table lacks an operator.
         """
-        sums = self._by_kind(network, input_size)
-        return float(sums @ [self.scales[kind] for kind in KINDS])
+        return float(self._terms(network, input_size) @ [self.scales[term] for term in TERMS])
 
     def breakdown(self, network: nn.Module) -> list[tuple[str, int, float]]:
         """Operators of a network with their number and milliseconds in all, worst first."""
         operators = list_operators(network, self.target)
         counts = Counter(op.key for op in operators)
         kinds = {op.key: op.kind for op in operators}
-        rows = [(k, n, n * self._time(k) * self.scales[kinds[k]]) for k, n in counts.items()]
+        call = self.scales["calls"]
+        rows = [
+            (key, n, n * (self._time(key) * self.scales[kinds[key]] + call))
+            for key, n in counts.items()
+        ]
         return sorted(rows, key=lambda row: -row[2])
 
     def calibrate(
@@ -144,19 +150,22 @@ class OperatorTable:
         """
         names = list(networks)
         measured = np.array([milliseconds[name] for name in names])
-        sums = np.stack([self._by_kind(networks[name]) for name in names]) / measured[:, None]
-        prior = np.sqrt(TRUST_IN_UNIT * len(names) / len(KINDS)) * np.eye(len(KINDS))
-        rows = np.concatenate([sums, prior])
-        wanted = np.concatenate([np.ones(len(names)), prior.sum(axis=1)])
-        self.scales = dict(zip(KINDS, nnls(rows, wanted)[0].tolist(), strict=True))
+        sums = np.stack([self._terms(networks[name]) for name in names]) / measured[:, None]
+        # A term that the networks say nothing about stays what it was without them.
+        trust = np.sqrt(TRUST_IN_PRIOR * len(names) / len(TERMS))
+        weight = trust * np.diag([1.0] * len(KINDS) + [1e-3])
+        rows = np.concatenate([sums, weight])
+        wanted = np.concatenate([np.ones(len(names)), weight @ PRIOR])
+        self.scales = dict(zip(TERMS, nnls(rows, wanted)[0].tolist(), strict=True))
 
-    def _by_kind(
+    def _terms(
         self, network: nn.Module, input_size: tuple[int, int, int] | None = None
     ) -> np.ndarray:
-        sums = dict.fromkeys(KINDS, 0.0)
+        terms = dict.fromkeys(TERMS, 0.0)
         for op in list_operators(network, self.target, input_size):
-            sums[op.kind] += self._time(op.key)
-        return np.array([sums[kind] for kind in KINDS])
+            terms[op.kind] += self._time(op.key)
+            terms["calls"] += 1
+        return np.array([terms[term] for term in TERMS])
 
     def _time(self, key: str) -> float:
         if key not in self.times:

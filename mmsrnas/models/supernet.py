@@ -20,6 +20,7 @@ __all__ = [
     "Policy",
     "PolicySample",
     "PolicySupernet",
+    "RankedSupernet",
     "Supernet",
 ]
 
@@ -79,6 +80,15 @@ class CollapsibleSupernet(Supernet, Protocol):
 
     def collapse(self) -> str | None:
         """Why the genotype of now is useless, None where it is not."""
+        ...
+
+
+@runtime_checkable
+class RankedSupernet(Supernet, Protocol):
+    """A supernet whose search has an opinion on more than one architecture."""
+
+    def preferences(self) -> Iterator[Genotype]:
+        """Genotypes in falling order of preference, the first that of :meth:`genotype`."""
         ...
 
 

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import pytest
+import tiny_rl_search
 import tiny_search
 import torch
 from mmengine.hooks import Hook
@@ -288,3 +289,19 @@ def test_budget_of_the_supernet_is_the_only_one(images, monkeypatch):
     with pytest.raises(ValueError, match=r"the budget stands once, in model\.generator"):
         arch = {"complexity_loss": COMPLEXITY | {"budget": 3}}
         tiny_search.runner(images, arch=arch).train()
+
+
+@pytest.mark.parametrize("diff_rank_seed", [True, False])
+@pytest.mark.parametrize("tiny", [tiny_search, tiny_rl_search])
+def test_data_of_the_architecture_follow_diff_rank_seed(images, monkeypatch, tiny, diff_rank_seed):
+    """As those of the training data do, which mmengine builds."""
+    seen, build = [], Runner.build_dataloader
+
+    def spy(dataloader, seed=None, diff_rank_seed=False):
+        seen.append(diff_rank_seed)
+        return build(dataloader, seed=seed)
+
+    monkeypatch.setattr(Runner, "build_dataloader", staticmethod(spy))
+    randomness = {"seed": 3, "diff_rank_seed": diff_rank_seed}
+    tiny.runner(images, run="ranks", iters=1, randomness=randomness).train()
+    assert seen == [diff_rank_seed] * 2

@@ -1,6 +1,7 @@
 """A search of HiNAS that takes seconds, with everything that its recipe hooks on."""
 
 import os
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -176,3 +177,18 @@ def test_other_supernets_are_refused(gray_images):
     model.generator.genotype = lambda: None
     with pytest.raises(TypeError, match="has no attribute `discrete`"):
         DiscreteValHook().before_train(SimpleNamespace(model=model))
+
+
+def test_persistent_workers_of_the_training_data_are_no_hindrance(gray_images):
+    """The statistics are estimated in this process, where a loader keeps no workers."""
+    cfg = Config(dict(train_dataloader=loader(gray_images, (0, 2), batch_size=2, num_workers=2)))
+    cfg.train_dataloader.persistent_workers = True
+    supernet = torch.nn.BatchNorm2d(1)
+    editor = SimpleNamespace(
+        data_preprocessor=lambda batch, _: {"inputs": batch["inputs"][0][None]}
+    )
+    runner = SimpleNamespace(
+        cfg=cfg, seed=0, model=editor, build_dataloader=Runner.build_dataloader
+    )
+    DiscreteValHook(num_batches=1)._estimate_statistics(runner, supernet)
+    assert supernet.running_mean.item() != 0

@@ -132,7 +132,9 @@ class RLSearchLoop(IterBasedTrainLoop):
             self.supernet.policy, entropy_weight, baseline_momentum, baseline_has_reward
         )
         policy_dataloader = runner.build_dataloader(
-            policy_dataloader, seed=runner.seed + SEED_OFFSET
+            policy_dataloader,
+            seed=runner.seed + SEED_OFFSET,
+            diff_rank_seed=runner.cfg.get("randomness", {}).get("diff_rank_seed", False),
         )
         key = "train_cfg.policy_dataloader"
         if not allow_shared_images:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmsrnas.latency.targets import Target
@@ -68,7 +69,7 @@ class _TensorSpec:
         self.shape, self.stride, self.dtype = tensor.shape, tensor.stride(), tensor.dtype
 
     def __repr__(self) -> str:
-        layout = "" if self.stride[-1:] == (1,) else f"/{list(self.stride)}"
+        layout = "" if self.stride[-1:] in ((1,), ()) else f"/{list(self.stride)}"
         return f"{str(self.dtype).removeprefix('torch.')}{list(self.shape)}{layout}"
 
     def random(self, device: str) -> Tensor:
@@ -101,15 +102,16 @@ def list_operators(
             f"target.runtime: '{target.runtime}' fuses operators while it runs; its latency is "
             "measured, not predicted. Predict for 'torch' or 'onnxruntime'."
         )
-    shadow = copy.deepcopy(network).to("meta").eval()
-    image = torch.empty(1, *input_size, device="meta")
-    if target.memory_format == "channels_last":
-        shadow = shadow.to(memory_format=torch.channels_last)
-        image = image.contiguous(memory_format=torch.channels_last)
-    dtype = _DTYPES[target.precision]
-    shadow, image = shadow.to(dtype), image.to(dtype)
-    with _Recorder() as recorder:
-        shadow(image)
+    layout, dtype = _LAYOUTS[target.memory_format], _DTYPES[target.precision]
+    shadow = copy.deepcopy(network).eval().to(target.device, dtype).to(memory_format=layout)
+    # Unlike those of the meta device, fake tensors have the layouts that real ones would have.
+    fake = FakeTensorMode(allow_non_fake_inputs=True)
+    tensors = {**dict(shadow.named_parameters()), **dict(shadow.named_buffers())}
+    tensors = {name: fake.from_tensor(tensor) for name, tensor in tensors.items()}
+    image = torch.empty(1, *input_size, dtype=dtype, device=target.device)
+    image = fake.from_tensor(image.contiguous(memory_format=layout))
+    with fake, _Recorder() as recorder:
+        torch.func.functional_call(shadow, tensors, (image,))
     return recorder.calls
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 import torch
 
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
 from mmsrnas.sizes import HR_SIZE, lr_size_of
 
+from .network import DLSRNet
 from .ops import build_op
 
-__all__ = ["COSTS", "OFFICIAL_OP_PARAMS", "fixed_cost", "network_cost", "op_costs"]
+__all__ = ["COSTS", "OFFICIAL_OP_PARAMS", "cost_parts", "fixed_cost", "network_cost", "op_costs"]
 
 COSTS = ("params", "multi_adds")
 
@@ -47,6 +49,25 @@ def network_cost(cost: str, genotype: DLSRGenotype) -> int:
     per_op = dict(zip(DLSR_OPS, op_costs(cost, genotype), strict=True))
     searched = sum(per_op[op] for op in genotype.ops)
     return fixed_cost(cost, genotype) + genotype.num_cells * searched
+
+
+def cost_parts(cost: Cost, genotype: DLSRGenotype) -> tuple[float, list[float]]:
+    """A cost of any type, in the parts of which a supernet makes an expectation.
+
+    Args:
+        cost: The cost.
+        genotype: The width, depth and scale; its operations do not matter.
+
+    Returns:
+        The cost of all that is not searched, and that of each candidate in one cell.
+    """
+    channels = genotype.mid_channels
+    network = DLSRNet(genotype)
+    _, height, width = cost.image_size(network)
+    ops = [cost(build_op(name, channels), (channels, height, width)) for name in DLSR_OPS]
+    searched = sum(ops[DLSR_OPS.index(op)] for op in genotype.ops)
+    # The candidates can be a little dearer alone than in a network, whose layout suits its runtime.
+    return max(0.0, cost(network) - genotype.num_cells * searched), ops
 
 
 def _lr_size(genotype: DLSRGenotype) -> tuple[int, int]:

@@ -1,15 +1,16 @@
 """The supernet of DLSR: all cells and connections at once, weighted by alpha and beta."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmsrnas.costs import build_cost
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
 from mmsrnas.registry import MODELS
 
-from .cost import COSTS, OFFICIAL_OP_PARAMS, fixed_cost, op_costs
+from .cost import COSTS, OFFICIAL_OP_PARAMS, cost_parts, fixed_cost, op_costs
 from .modules import DLSRBase, DLSRCell
 from .ops import MixedOp
 
@@ -36,8 +37,9 @@ class DLSRSupernet(DLSRBase):
         num_cells: Number of cells, at least 2.
         variant: ``'default'`` or ``'official'``.
         cost: Unit of :meth:`expected_cost`: ``'params'``, ``'multi_adds'`` for a 1280x720 HR image,
-            or nine numbers, the costs of the candidates in a unit of the user's own (say measured
-            milliseconds), in which the rest of the network counts as 0.
+            ``dict(type='latency', target=...)`` for milliseconds (:class:`~mmsrnas.costs.Cost`), or
+            nine numbers, the costs of the candidates in a unit of the user's own, in which the rest
+            of the network counts as 0.
         in_channels: Channels of the images, 1 for gray and 3 for colour.
         kwargs: ``img_range`` and ``init_cfg`` of
             :class:`~mmsrnas.models.dlsr.modules.DLSRBase`.
@@ -57,7 +59,7 @@ class DLSRSupernet(DLSRBase):
         mid_channels: int = 48,
         num_cells: int = 6,
         variant: str = "default",
-        cost: str | Sequence[float] = "params",
+        cost: str | Mapping[str, Any] | Sequence[float] = "params",
         in_channels: int = 3,
         **kwargs: Any,
     ) -> None:
@@ -87,8 +89,12 @@ class DLSRSupernet(DLSRBase):
         self.beta = nn.ParameterList(nn.Parameter(1e-3 * torch.randn(size)) for size in sizes)
         self._init_costs(cost, simplest)
 
-    def _init_costs(self, cost: str | Sequence[float], simplest: DLSRGenotype) -> None:
-        self.fixed_cost = 0
+    def _init_costs(
+        self, cost: str | Mapping[str, Any] | Sequence[float], simplest: DLSRGenotype
+    ) -> None:
+        self.fixed_cost = 0.0
+        if isinstance(cost, Mapping):
+            self.fixed_cost, cost = cost_parts(build_cost(dict(cost)), simplest)
         if isinstance(cost, str) and cost in COSTS:
             if self.variant == "official" and cost == "params":
                 cost = OFFICIAL_OP_PARAMS
@@ -145,7 +151,21 @@ class DLSRSupernet(DLSRBase):
 
     def genotype(self) -> DLSRGenotype:
         """Decodes alpha and beta: the best candidates, and the best connections of the variant."""
-        ops = tuple(DLSR_OPS[i] for i in self.alpha.argmax(dim=1).tolist())
+        return self._decode(self.alpha.argmax(dim=1).tolist())
+
+    def preferences(self) -> Iterator[DLSRGenotype]:
+        """All choices of the three operations by falling probability, with the best connections.
+
+        The connections cost the same whichever they are.
+        """
+        scores = self.alpha.detach().double().log_softmax(dim=1)
+        joint = scores[0][:, None, None] + scores[1][:, None] + scores[2]
+        for index in joint.flatten().sort(descending=True, stable=True).indices.tolist():
+            size = len(DLSR_OPS)
+            yield self._decode([index // size**2, index // size % size, index % size])
+
+    def _decode(self, choices: Sequence[int]) -> DLSRGenotype:
+        ops = tuple(DLSR_OPS[i] for i in choices)
         connections = tuple(self._connection(index) for index in range(2, len(self.cells)))
         return DLSRGenotype(
             ops, connections, self.mid_channels, self.upscale_factor, self.in_channels

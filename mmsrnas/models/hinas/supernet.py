@@ -11,7 +11,14 @@ from mmsrnas.genotypes import HINAS_OPS, HiNASGenotype
 from mmsrnas.registry import MODELS
 
 from .cost import ExpectedCost
-from .decoding import Trellis, best_path, decode_cell, num_edges, one_hot_cell
+from .decoding import (
+    Trellis,
+    best_path,
+    decode_cell,
+    num_edges,
+    one_hot_cell,
+    ranked_paths,
+)
 from .modules import ASPP, STEM_CHANNELS, HiNASBase, MixedCell, Router, conv_norm
 from .ops import build_activation
 
@@ -235,8 +242,17 @@ class HiNASSupernet(HiNASBase):
 
     def genotype(self) -> HiNASGenotype:
         """Decodes alpha and beta: two edges per node, and the most probable path."""
+        return self._decode(best_path(self._log_moves()))
+
+    def preferences(self) -> Iterator[HiNASGenotype]:
+        """The networks of all paths by falling probability, each with its decoded cells."""
+        yield from map(self._decode, ranked_paths(self._log_moves()))
+
+    def _log_moves(self) -> tuple[Tensor, ...]:
         masked = self.beta.masked_fill(self.impossible, -torch.inf).double()
-        path = best_path(self.trellis.split(masked.log_softmax(dim=1)))
+        return self.trellis.split(masked.log_softmax(dim=1))
+
+    def _decode(self, path: tuple[int, ...]) -> HiNASGenotype:
         cells = tuple(decode_cell(self.cell_weights(n, level)) for n, level in enumerate(path))
         return self.template.replace(cells=cells, path=path)
 

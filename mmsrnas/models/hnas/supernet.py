@@ -173,6 +173,18 @@ class HNASSupernet(HNASBase):
         """The architecture that the policy finds most likely, decision by decision."""
         return self.space.decode(self.policy.argmax().tokens[0])
 
+    @torch.no_grad()
+    def preferences(self, count: int = 256) -> Iterator[HNASGenotype]:
+        """Architectures by falling probability: the likeliest decisions, then samples.
+
+        Args:
+            count: Number of samples, drawn with a seed of their own.
+        """
+        sample = self.policy.sample(count, torch.Generator().manual_seed(0))
+        order = sample.log_probs.sum(dim=1).sort(descending=True, stable=True).indices
+        tokens = [self.policy.argmax().tokens[0], *sample.tokens[order]]
+        yield from dict.fromkeys(map(self.space.decode, tokens))
+
     def forward(self, x: Tensor, architecture: HNASGenotype | None = None) -> Tensor:
         """Super-resolves with one architecture.
 
