@@ -30,7 +30,6 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
-from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
 from pathlib import Path
 from traceback import walk_tb
@@ -63,7 +62,6 @@ _NOISY = (
     "mmagic.models.editors.stylegan2.",
     "mmagic.models.editors.stylegan3.",
 )
-NUMPY_2_SINCE = (2, 3)  # release of torch
 _TORCHVISION_OPERATORS = ("nms", "qnms")
 _STATISTICS = frozenset({"current", "max", "mean", "min"})
 _torchvision_libraries: list[object] = []  # a declaration lasts as long as its library object
@@ -76,7 +74,6 @@ def skipped_modules() -> dict[str, Exception]:
 
 def apply() -> None:
     """Installs the repairs that this environment may need; calling it again changes nothing."""
-    _require_numpy_of_torch()
     if not hasattr(np, "bool8"):
         np.bool8 = np.bool_
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
@@ -131,25 +128,6 @@ def _refuse_compressed(path: Path) -> None:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > path.stat().st_size:
         raise CheckpointError(f"'{path}' was refused: it is compressed, to {size} bytes unpacked.")
-
-
-def _require_numpy_of_torch() -> None:
-    """Refuses numpy 2 beside a torch that was built for numpy 1: its arrays become no tensors.
-
-    Raises:
-        ImportError: With what to install.
-    """
-    try:
-        torch_version = version("torch")
-    except PackageNotFoundError:
-        return
-    release = tuple(int(part) for part in torch_version.split(".")[:2])
-    if release < NUMPY_2_SINCE and int(np.__version__.partition(".")[0]) >= 2:
-        raise ImportError(
-            f"torch {torch_version} was built for numpy 1, but numpy {np.__version__} is "
-            "installed: `pip install 'numpy<2'`, or a torch from "
-            f"{'.'.join(map(str, NUMPY_2_SINCE))} on."
-        )
 
 
 class _Loader(importlib.abc.Loader):

@@ -4,8 +4,6 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from contextlib import nullcontext
-from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,6 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
-from mmsrnas import compat
 from mmsrnas.compat import CheckpointError, load_tensors
 
 ROOT = Path(__file__).parents[1]
@@ -298,31 +295,6 @@ class Hidden:
 
     def __reduce__(self):
         return self.call
-
-
-@pytest.mark.parametrize(
-    ("torch_version", "numpy_version", "refused"),
-    [
-        ("2.1.2+cu121", "2.0.0", True),
-        ("2.2.2", "2.4.6", True),
-        ("2.2.2", "1.26.4", False),
-        ("2.3.0", "2.0.0", False),
-        ("2.13.0", "2.4.6", False),
-        (None, "2.4.6", False),
-    ],
-)
-def test_numpy_2_beside_a_torch_built_for_numpy_1(
-    monkeypatch, torch_version, numpy_version, refused
-):
-    def installed(name):
-        if torch_version is None:
-            raise PackageNotFoundError(name)
-        return torch_version
-
-    monkeypatch.setattr(compat, "version", installed)
-    monkeypatch.setattr(np, "__version__", numpy_version)
-    with pytest.raises(ImportError, match="numpy<2") if refused else nullcontext():
-        compat.apply()
 
 
 def test_history_loads_safely(tmp_path):

@@ -1,4 +1,5 @@
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -111,3 +112,9 @@ def test_lock_names_what_its_packages_need():
                 key = need.name.lower().replace("_", "-")
                 assert key in pins, f"{name} needs {need.name}"
                 assert need.specifier.contains(pins[key][2:], prereleases=True), f"{name}: {need}"
+
+
+def test_page_promises_the_environments_that_are_run():
+    rows = runpy.run_path(str(ROOT / "tests/environments/matrix.py"))["ROWS"]
+    page = (ROOT / "docs/get-started.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("| 3.")] == list(map(str, rows))

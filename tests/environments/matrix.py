@@ -35,7 +35,6 @@ class Row:
 
 MMENGINE, ONEDL = "mmengine==0.10.7", "onedl-mmengine==0.10.12"
 ROWS = (
-    Row("3.10", "2.1.2", "0.16.2", "1.26.4", MMENGINE),
     Row("3.10", "2.6.0", "0.21.0", "1.26.4", ONEDL),
     Row("3.11", "2.13.0", "0.28.0", "1.26.4", MMENGINE),
     Row("3.11", "2.13.0", "0.28.0", "2.4.6", ONEDL),
