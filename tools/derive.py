@@ -1,6 +1,8 @@
 """Reads the genotype off a search: ``python tools/derive.py CHECKPOINT``.
 
-Works for any supernet. A search writes its genotype by itself at every validation and at its end;
+Works for any supernet. With a budget (``--max-latency 20``, ``--max-multi-adds 10e9``,
+``--max-params 300e3``) it is the genotype that the search prefers among those within it, widened to
+what is left. A search writes its genotype by itself at every validation and at its end;
 this reads it from any other checkpoint of the search, which carries its config.
 """
 
@@ -11,10 +13,14 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmsrnas.analysis.derivation import derive
 from mmsrnas.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from mmsrnas.costs import Cost
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.supernet import require_supernet
+from mmsrnas.genotypes import Genotype
 from mmsrnas.genotypes.drawing import draw_genotype
+from mmsrnas.latency import NoisyMeasurementError, measure, parse_target
 from mmsrnas.registry import MODELS
 
 
@@ -24,6 +30,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", type=Path, help="checkpoint, or work dir of a search")
     parser.add_argument("--config", help="search config, where the checkpoint does not hold it")
     parser.add_argument("--out", type=Path, help="default: genotype.json beside the checkpoint")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument("--max-latency", type=float, metavar="MS", help="milliseconds on --target")
+    budget.add_argument("--max-multi-adds", type=float, metavar="N", help="for a 1280x720 output")
+    budget.add_argument("--max-params", type=float, metavar="N")
+    parser.add_argument(
+        "--target", type=parse_target, help="e.g. onnxruntime:cpu:1:180x320 (the default)"
+    )
+    parser.add_argument("--table", help="file of the latency table; default: in the cache folder")
+    parser.add_argument("--mid-channels", type=int, help="a fixed width within the budget")
     args = parser.parse_args()
     if args.config and not Path(args.config).is_file():
         parser.error(f"config file {args.config} does not exist")
@@ -44,14 +59,36 @@ def build_supernet(cfg: Config, checkpoint: Checkpoint) -> torch.nn.Module:
     return supernet
 
 
+def derive_within(args: argparse.Namespace, supernet: torch.nn.Module) -> Genotype:
+    """The genotype within the budget of the command line, or the argmax of the search."""
+    budgets = {
+        "latency": args.max_latency,
+        "multi_adds": args.max_multi_adds,
+        "params": args.max_params,
+    }
+    kind = next((kind for kind, budget in budgets.items() if budget is not None), None)
+    if kind is None:
+        return supernet.genotype()
+    place = dict(target=args.target, table=args.table) if kind == "latency" else {}
+    cost = Cost(kind, **place)
+    found = derive(supernet, cost, budgets[kind], args.mid_channels)
+    print(f"Preference number {found.rank + 1} of the search costs {found}.")
+    if not found.fills_budget:
+        print("More than 2 % of the budget are left: the next width would exceed it.")
+    if kind == "latency":
+        measured = measure(supernet.build_network(found.genotype), cost.target)
+        print(f"Predicted {found.cost:.2f} ms, measured {measured}.")
+    return found.genotype
+
+
 def main() -> None:
     """Loads the supernet, decodes it, and writes the genotype and its drawing."""
     args = parse_args()
     try:
         checkpoint = read_checkpoint(args.checkpoint)
         cfg = Config.fromfile(args.config) if args.config else checkpoint.config()
-        genotype = build_supernet(cfg, checkpoint).genotype()
-    except (CheckpointError, FileNotFoundError) as error:
+        genotype = derive_within(args, build_supernet(cfg, checkpoint))
+    except (CheckpointError, FileNotFoundError, ValueError, NoisyMeasurementError) as error:
         raise SystemExit(str(error)) from None
     source, meta = Path(checkpoint.source), checkpoint.meta
     out = args.out or source.with_name("genotype.json")

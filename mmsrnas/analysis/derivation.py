@@ -1,13 +1,12 @@
 """Genotypes of a search that keep to a budget."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from torch import nn
-
 from mmsrnas.costs import Cost
 from mmsrnas.genotypes import Genotype, GenotypeError
+from mmsrnas.models.supernet import RankedSupernet
 
 from .scaling import scale_to_budget
 
@@ -37,6 +36,9 @@ class Derived:
     rank: int
     unit: str
 
+    def __str__(self) -> str:
+        return f"{self.cost:,.4g} of at most {self.budget:,.4g} {self.unit}"
+
     @property
     def fills_budget(self) -> bool:
         """Whether at most 2 % of the budget are left."""
@@ -44,8 +46,7 @@ class Derived:
 
 
 def derive(
-    preferences: Iterable[Genotype],
-    build: Callable[[Genotype], nn.Module],
+    supernet: RankedSupernet,
     cost: Cost,
     budget: float,
     mid_channels: int | None = None,
@@ -56,8 +57,7 @@ def derive(
     Where none does, the one that the search likes best is narrowed until it fits.
 
     Args:
-        preferences: Genotypes in falling order of preference; their ``mid_channels`` is the width.
-        build: Makes the network of a genotype.
+        supernet: The supernet of the search; the ``mid_channels`` of its genotypes is the width.
         cost: The cost of networks.
         budget: The most that a network may cost, in absolute units of ``cost``.
         mid_channels: A fixed width; nothing is scaled then.
@@ -67,12 +67,12 @@ def derive(
     """
     if not budget > 0:
         raise ValueError(f"budget: expected a positive number of {cost.unit}, got {budget!r}.")
-    tried = list(islice(preferences, MAX_TRIED))
+    tried = list(islice(supernet.preferences(), MAX_TRIED))
     if mid_channels:
         tried = [genotype.replace(mid_channels=mid_channels) for genotype in tried]
     costs: list[float] = []
     for genotype in tried:
-        costs.append(cost(build(genotype)))
+        costs.append(cost(supernet.build_network(genotype)))
         if costs[-1] <= budget:
             break
     rank = len(costs) - 1
@@ -87,7 +87,7 @@ def derive(
         return Derived(tried[rank], costs[rank], budget, rank, cost.unit)
     favourite = tried[rank]
     found = scale_to_budget(
-        lambda width: build(favourite.replace(mid_channels=width)),
+        lambda width: supernet.build_network(favourite.replace(mid_channels=width)),
         cost,
         budget,
         WIDTH_STEP,

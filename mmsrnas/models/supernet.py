@@ -91,6 +91,10 @@ class RankedSupernet(Supernet, Protocol):
         """Genotypes in falling order of preference, the first that of :meth:`genotype`."""
         ...
 
+    def build_network(self, genotype: Any) -> torch.nn.Module:
+        """The network of a genotype, freshly initialised."""
+        ...
+
 
 @runtime_checkable
 class DiscreteSupernet(Supernet, Protocol):

@@ -11,11 +11,8 @@ from mmsrnas.analysis.derivation import derive
 from mmsrnas.costs import Cost
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
 from mmsrnas.models import (
-    DLSRNet,
     DLSRSupernet,
-    HiNASNet,
     HiNASSupernet,
-    HNASNet,
     HNASSupernet,
 )
 from mmsrnas.models.dlsr.cost import op_costs
@@ -30,9 +27,9 @@ def decided(supernet):
 
 
 METHODS = {
-    "dlsr": (lambda: decided(DLSRSupernet(2, mid_channels=12)), DLSRNet),
-    "hinas": (lambda: decided(HiNASSupernet("sr", 2, num_cells=3, mid_channels=4)), HiNASNet),
-    "hnas": (lambda: decided(HNASSupernet(2, num_cells=4, mid_channels=6)), HNASNet),
+    "dlsr": lambda: decided(DLSRSupernet(2, mid_channels=12)),
+    "hinas": lambda: decided(HiNASSupernet("sr", 2, num_cells=3, mid_channels=4)),
+    "hnas": lambda: decided(HNASSupernet(2, num_cells=4, mid_channels=6)),
 }
 BUDGETS = [
     ("dlsr", "multi_adds", 40e9),
@@ -46,21 +43,20 @@ BUDGETS = [
 
 @pytest.mark.parametrize(("method", "kind", "budget"), BUDGETS)
 def test_never_over_and_close_below(method, kind, budget):
-    make, network = METHODS[method]
-    supernet, cost = make(), Cost(kind)
+    supernet, cost = METHODS[method](), Cost(kind)
     assert isinstance(supernet, RankedSupernet)
     with torch.device("meta"):
-        found = derive(supernet.preferences(), network, cost, budget)
-        again = cost(network(found.genotype.to_dict()))
+        found = derive(supernet, cost, budget)
+        again = cost(supernet.build_network(found.genotype.to_dict()))
         wider = found.genotype.replace(mid_channels=found.genotype.mid_channels + 2)
-        assert cost(network(wider)) > budget
+        assert cost(supernet.build_network(wider)) > budget
     assert again == found.cost <= budget
     assert found.cost > 0.75 * budget
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_first_preference_is_the_genotype(method):
-    supernet = METHODS[method][0]()
+    supernet = METHODS[method]()
     preferences = list(itertools.islice(supernet.preferences(), 50))
     assert preferences[0] == supernet.genotype()
     assert len(set(preferences)) == len(preferences)
@@ -110,24 +106,26 @@ def _op_params(mid_channels):
     return dict(zip(DLSR_OPS, op_costs("params", genotype), strict=True))
 
 
-def _same(genotype):
-    return genotype
+class _Formula(DLSRSupernet):
+    """A search whose networks are their genotypes."""
+
+    build_network = staticmethod(lambda genotype: genotype)
 
 
 def test_best_of_those_within_the_budget():
     """At a fixed width the choice is the likeliest of the cheap enough ones, by enumeration."""
-    supernet, cost = decided(DLSRSupernet(2, mid_channels=12)), _FormulaCost()
+    supernet, cost = decided(_Formula(2, mid_channels=12)), _FormulaCost()
     costs = {g: cost(g) for g in supernet.preferences()}
     budget = sorted(costs.values())[40]
-    found = derive(supernet.preferences(), _same, cost, budget, mid_channels=12)
+    found = derive(supernet, cost, budget, mid_channels=12)
     assert found.genotype == next(g for g, value in costs.items() if value <= budget)
     assert found.rank > 0
 
 
 def test_a_front_keeps_its_order():
-    supernet = decided(DLSRSupernet(2, mid_channels=12))
+    supernet = decided(_Formula(2, mid_channels=12))
     found = [
-        derive(supernet.preferences(), _same, _FormulaCost(), budget)
+        derive(supernet, _FormulaCost(), budget)
         for budget in (3e4, 1e5, 3e5)
     ]  # fmt: skip
     assert [f.cost for f in found] == sorted(f.cost for f in found)
@@ -144,6 +142,6 @@ def test_a_front_keeps_its_order():
     ],
 )
 def test_refused(budget, kwargs, message):
-    supernet = decided(DLSRSupernet(2, mid_channels=12))
+    supernet = decided(_Formula(2, mid_channels=12))
     with pytest.raises(ValueError, match=message):
-        derive(supernet.preferences(), _same, _FormulaCost(), budget, **kwargs)
+        derive(supernet, _FormulaCost(), budget, **kwargs)

@@ -12,6 +12,7 @@ from mmsrnas.registry import MODELS
 
 from .cost import COSTS, OFFICIAL_OP_PARAMS, cost_parts, fixed_cost, op_costs
 from .modules import DLSRBase, DLSRCell
+from .network import DLSRNet
 from .ops import MixedOp
 
 __all__ = ["DLSRSupernet"]
@@ -152,6 +153,11 @@ class DLSRSupernet(DLSRBase):
     def genotype(self) -> DLSRGenotype:
         """Decodes alpha and beta: the best candidates, and the best connections of the variant."""
         return self._decode(self.alpha.argmax(dim=1).tolist())
+
+    @staticmethod
+    def build_network(genotype: DLSRGenotype) -> DLSRNet:
+        """The network of a genotype, freshly initialised."""
+        return DLSRNet(genotype)
 
     def preferences(self) -> Iterator[DLSRGenotype]:
         """All choices of the three operations by falling probability, with the best connections.

@@ -20,6 +20,7 @@ from .decoding import (
     ranked_paths,
 )
 from .modules import ASPP, STEM_CHANNELS, HiNASBase, MixedCell, Router, conv_norm
+from .network import HiNASNet
 from .ops import build_activation
 
 __all__ = ["HiNASSupernet"]
@@ -243,6 +244,11 @@ class HiNASSupernet(HiNASBase):
     def genotype(self) -> HiNASGenotype:
         """Decodes alpha and beta: two edges per node, and the most probable path."""
         return self._decode(best_path(self._log_moves()))
+
+    @staticmethod
+    def build_network(genotype: HiNASGenotype) -> HiNASNet:
+        """The network of a genotype, freshly initialised."""
+        return HiNASNet(genotype)
 
     def preferences(self) -> Iterator[HiNASGenotype]:
         """The networks of all paths by falling probability, each with its decoded cells."""

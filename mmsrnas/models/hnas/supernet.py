@@ -17,6 +17,7 @@ from .controller import check_variant
 from .cost import HNASCost
 from .decoding import HNASSpace
 from .modules import HNASBase, HNASCell, edge_scale
+from .network import HNASNet
 from .normalization import batch_statistics
 from .ops import build_op
 from .reward import HNASReward
@@ -172,6 +173,11 @@ class HNASSupernet(HNASBase):
     def genotype(self) -> HNASGenotype:
         """The architecture that the policy finds most likely, decision by decision."""
         return self.space.decode(self.policy.argmax().tokens[0])
+
+    @staticmethod
+    def build_network(genotype: HNASGenotype) -> HNASNet:
+        """The network of a genotype, freshly initialised."""
+        return HNASNet(genotype)
 
     @torch.no_grad()
     def preferences(self, count: int = 256) -> Iterator[HNASGenotype]:
