@@ -91,7 +91,8 @@ STRATEGIES: dict[str, Callable[..., None]] = {
     "dlsr": gradients(DLSR, {"mode": "mixed"}),
     "hinas": gradients(HINAS, {"mode": "bilevel"}),
     "hnas": hnas,
-    "drc": gradients({"type": "mmsrnas.ChannelNumberSearch", "generator": DRN},
+    "drc": gradients({"type": "mmsrnas.ChannelNumberSearch", "generator": DRN,
+                      "budget_share": 0.5},
                      {"mode": "bilevel"}),
     "training": training,
 }  # fmt: skip
