@@ -86,6 +86,10 @@ def test_metafile_names_every_config_of_its_folder(metafile):
         assert model["In Collection"] in collections
 
 
+def test_citation_names_this_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == mmsrnas.__version__
+
+
 def locked():
     lines = (ROOT / "requirements/lock.txt").read_text().splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
