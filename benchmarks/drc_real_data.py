@@ -70,7 +70,7 @@ class Experiment:
         images = len(list((self.args.work_dir / "data/HR").iterdir()))
         loaders, ranges = [cfg.train_dataloader], [(0, images)]
         if stage == "search":
-            loaders.append(cfg.custom_hooks[0].dataloader)
+            loaders.append(cfg.default_hooks.arch_optimizer.dataloader)
             ranges = [(0, images // 2), (images // 2, images)]
         for loader, index_range in zip(loaders, ranges, strict=True):
             loader.update(num_workers=0, persistent_workers=False, batch_size=8)

@@ -24,7 +24,7 @@ from mmsrnas.engine.second_order import second_order_gradients
 from mmsrnas.genotypes import DRCGenotype
 from mmsrnas.models import DRNNet, DualNet, DualRegressionLoss
 from mmsrnas.pruning import ChannelNumberSearch, ChannelSelector, find_sites
-from mmsrnas.pruning.channel_number_search import official_candidates
+from mmsrnas.pruning.supernet import official_candidates
 
 BUDGET = 0.7
 

@@ -72,14 +72,14 @@ def search(work_dir: Path, iters: int) -> Path:
     shared_options(cfg, iters, patch=32, batch=4)
     cfg.train_dataloader.dataset.pipeline[5].sigma = list(SIGMAS)
     cfg.param_scheduler.iters_per_epoch = max(iters // 100, 1)
-    arch, _, early_stop, *_ = cfg.custom_hooks
+    arch = cfg.default_hooks.arch_optimizer
     arch.optimizer.lr = 1e-2
     arch.warmup_iters = iters // 5
     arch.dataloader = dict(
         cfg.train_dataloader,
         dataset=dict(cfg.train_dataloader.dataset, index_range=arch.dataloader.dataset.index_range),
     )
-    early_stop.update(interval=iters, begin=iters)
+    cfg.default_hooks.early_stop.update(interval=iters, begin=iters)
     cfg.work_dir, cfg.experiment_name = str(work_dir), "search"
     Runner.from_cfg(cfg).train()
     return work_dir / "genotype.json"

@@ -26,7 +26,7 @@ def test_metafile_names_every_config():
 )
 def test_costs_of_metafile_and_readme(model):
     cfg = Config.fromfile(ROOT / model["Config"])
-    width, height = lr_size_of((1280, 720), cfg.model.generator.upscale_factor)
+    height, width = lr_size_of((720, 1280), cfg.model.generator.upscale_factor)
     counts = count_complexity(init_generator(cfg), (3, height, width))
     assert model["Metadata"] == {"Parameters": counts.params, "FLOPs": counts.multi_adds}
     readme = (ROOT / "configs/dlsr/README.md").read_text()
@@ -61,10 +61,12 @@ def test_genotype_of_a_search_by_cfg_options(tmp_path):
 @pytest.mark.parametrize("data", ["div2k", "df2k"])
 def test_search_has_the_settings_of_the_released_code(data):
     cfg = Config.fromfile(ROOT / f"configs/dlsr/dlsr_search_x2_{data}.py")
-    hook = cfg.custom_hooks[0]
+    hook = cfg.default_hooks.arch_optimizer
     assert cfg.train_dataloader.batch_size == hook.dataloader.batch_size == 64
     assert cfg.train_dataloader.dataset.pipeline[3].gt_patch_size == 64
-    assert hook.optimizer == dict(type="Adam", lr=3e-4, betas=(0.5, 0.999), weight_decay=1e-8)
+    scaled = dict(eps=1e-8 / 255, weight_decay=1e-8 / 255)  # the loss is on [0, 1], not 0..255
+    assert hook.optimizer == dict(type="Adam", lr=3e-4, betas=(0.5, 0.999), **scaled)
+    weights = dict(type="Adam", lr=5e-4, betas=(0.9, 0.999), **scaled)
+    assert cfg.optim_wrapper.optimizer == weights
     assert hook.warmup_iters == 21 * 985
     assert hook.complexity_loss.loss_weight == pytest.approx(1 / 255)
-    assert cfg.optim_wrapper.optimizer.lr == 5e-4

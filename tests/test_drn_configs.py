@@ -30,7 +30,7 @@ def test_metafile_names_every_config(method):
 )
 def test_costs_of_metafile_and_readme(method, model):
     cfg = Config.fromfile(ROOT / model["Config"])
-    width, height = lr_size_of((1280, 720), cfg.model.generator.upscale_factor)
+    height, width = lr_size_of((720, 1280), cfg.model.generator.upscale_factor)
     counts = count_complexity(init_generator(cfg), (3, height, width))
     assert model["Metadata"] == {"Parameters": counts.params, "FLOPs": counts.multi_adds}
     readme = (ROOT / f"configs/{method}/README.md").read_text()

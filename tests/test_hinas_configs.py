@@ -25,7 +25,7 @@ def test_metafile_names_every_config():
 def test_costs_of_metafile_and_readme(model):
     cfg = Config.fromfile(ROOT / model["Config"])
     generator = cfg.model.generator
-    width, height = lr_size_of((1280, 720), generator.upscale_factor)
+    height, width = lr_size_of((720, 1280), generator.upscale_factor)
     counts = count_complexity(init_generator(cfg), (generator.in_channels, height, width))
     assert model["Metadata"] == {"Parameters": counts.params, "FLOPs": counts.multi_adds}
     readme = (CONFIGS / "README.md").read_text()
@@ -50,7 +50,7 @@ def test_sigma_is_the_same_in_training_and_test(sigma):
 )
 def test_search_follows_the_paper(name, epoch, params):
     cfg = Config.fromfile(CONFIGS / f"{name}.py")
-    arch = cfg.custom_hooks[0]
+    arch = cfg.default_hooks.arch_optimizer
     assert cfg.train_cfg.max_iters == 100 * epoch
     assert cfg.param_scheduler.iters_per_epoch == epoch
     assert (arch.warmup_iters, arch.mode) == (20 * epoch, "bilevel")

@@ -30,7 +30,7 @@ def test_costs_of_metafile_and_page(model):
     """They are mmengine's count, which the formula of the search equals."""
     cfg = Config.fromfile(ROOT / model["Config"])
     scale = cfg.model.generator.upscale_factor
-    width, height = lr_size_of((1280, 720), scale)
+    height, width = lr_size_of((720, 1280), scale)
     network = init_generator(cfg)
     counts = count_complexity(network, (3, height, width))
     assert model["Metadata"] == {"Parameters": counts.params, "FLOPs": counts.multi_adds}

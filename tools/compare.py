@@ -17,7 +17,7 @@ from mmsrnas.analysis.compare import (
     to_markdown,
     write_csv,
 )
-from mmsrnas.analysis.complexity import upscale_factor_of
+from mmsrnas.analysis.complexity import read_hr_size, upscale_factor_of
 from mmsrnas.analysis.plots import plot_tradeoff
 from mmsrnas.apis import init_generator
 from mmsrnas.datasets import check_datasets
@@ -40,7 +40,12 @@ def parse_args() -> argparse.Namespace:
         "own config, work_dirs/RUN/CONFIG.py, holds its --cfg-options, such as the genotype",
     )
     parser.add_argument("--out", type=Path, default=Path("work_dirs/compare"))
-    parser.add_argument("--hr", default="1280x720", help="WIDTHxHEIGHT for Multi-Adds and latency")
+    parser.add_argument(
+        "--hr",
+        type=read_hr_size,
+        default="1280x720",
+        help="WIDTHxHEIGHT for Multi-Adds and latency",
+    )
     parser.add_argument("--repeats", type=int, default=5, help="of the latency; 0 leaves it out")
     parser.add_argument("--threads", type=int, help="of the latency on the CPU")
     parser.add_argument("--device", default="cpu", help="of the latency")
@@ -61,7 +66,6 @@ def main() -> None:
     test_cfg = Config.fromfile(args.test_config)
     test_cfg.merge_from_dict(args.cfg_options or {})
     check_datasets(test_cfg, "test")
-    hr_size = tuple(int(side) for side in args.hr.split("x"))
     latency = dict(
         device=args.device,
         threads=args.threads,
@@ -82,12 +86,12 @@ def main() -> None:
     rows = [BICUBIC | evaluate(Bicubic(scale), test_cfg, args.out / "logs")]
     for name, network in networks.items():
         print(f"Testing {name} ...", flush=True)
-        costs = cost_of(network, scale, hr_size, **latency)
+        costs = cost_of(network, args.hr, **latency)
         preprocessor = configs[name].model.data_preprocessor
         scores = evaluate(network, test_cfg, args.out / "logs", preprocessor)
         rows.append({"model": name} | costs | scores)
 
-    table = to_markdown(rows, hr_size)
+    table = to_markdown(rows, args.hr)
     (args.out / "table.md").write_text(table)
     write_csv(rows, args.out / "table.csv")
     metric = next(column for column in rows[0] if column.endswith("PSNR"))

@@ -65,8 +65,8 @@ FAST_TRAIN = [
 ]
 FAST_SEARCH = [
     *FAST_TRAIN,
-    "custom_hooks.0.warmup_iters=2",
-    "custom_hooks.0.dataloader.batch_size=2",
+    "default_hooks.arch_optimizer.warmup_iters=2",
+    "default_hooks.arch_optimizer.dataloader.batch_size=2",
 ]
 
 

@@ -32,7 +32,7 @@ WORK = Path("work_dirs/demo_denoise")
 GENOTYPE = WORK / "genotype.json"
 FAST_SEARCH = [
     "train_cfg.max_iters=4",
-    "custom_hooks.0.warmup_iters=2",
+    "default_hooks.arch_optimizer.warmup_iters=2",
     "default_hooks.checkpoint.interval=4",
 ]
 

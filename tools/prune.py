@@ -20,8 +20,8 @@ from mmsrnas.engine.provenance import provenance
 from mmsrnas.genotypes import DRCGenotype, load_genotype
 from mmsrnas.models.pretrained import load_pretrained
 from mmsrnas.pruning import ChannelSelector, WidthCost, find_sites, fit_widths, remove_channels
-from mmsrnas.pruning.channel_selection import CRITERIA
-from mmsrnas.pruning.width_cost import COSTS
+from mmsrnas.pruning.cost import COSTS
+from mmsrnas.pruning.selection import CRITERIA
 from mmsrnas.registry import MODELS
 
 

@@ -123,17 +123,20 @@ def write_table(
 ) -> None:
     """One row per architecture, best reward first."""
     front = pareto_front(candidates)
+    # The other costs have their columns already.
+    measured = [cost.metric] if cost.metric == "latency" else []
     with open(path, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
-            ["group", "reward", "psnr", cost.metric, "multi_adds", "params", "on_front", "tokens"]
+            ["group", "reward", "psnr", *measured, "multi_adds", "params", "on_front", "tokens"]
         )
         for c in sorted(candidates, key=lambda c: -c.reward):
             size = cost.channels, cost.upscale_factor
             tokens = " ".join(map(str, supernet.space.encode(c.genotype)))
-            macs = multi_adds(c.genotype, *size, cost.lr_size)
+            adds = multi_adds(c.genotype, *size, cost.lr_size)
             params = num_parameters(c.genotype, *size)
-            writer.writerow([c.group, c.reward, c.psnr, c.cost, macs, params, c in front, tokens])
+            costs = [*([c.cost] if measured else []), adds, params]
+            writer.writerow([c.group, c.reward, c.psnr, *costs, c in front, tokens])
 
 
 def write_best(candidates: list[Candidate], origin: dict, count: int, out: Path) -> None:

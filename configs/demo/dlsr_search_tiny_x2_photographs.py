@@ -2,21 +2,12 @@
 # train alone for 40 iterations.  In so few steps only a high price decides anything: at 1/255 the
 # search takes dense convolutions, at 0.03 nearly the cheapest operations.
 _base_ = [
-    "../_base_/default_runtime.py",
     "../_base_/models/dlsr_search.py",
     "../_base_/datasets/photographs_x2.py",
     "../_base_/schedules/dlsr_search.py",
 ]
 
 model = dict(generator=dict(mid_channels=18))
-
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].update(
-    optimizer=dict(_base_.custom_hooks[0].optimizer, lr=2e-2),
-    dataloader=dict(_base_.arch_dataloader, batch_size=8),
-    warmup_iters=40,
-    complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.01),
-)
 
 train_dataloader = dict(batch_size=8)
 optim_wrapper = dict(optimizer=dict(lr=2e-3), clip_grad=dict(max_norm=1))
@@ -26,6 +17,13 @@ param_scheduler = [
 ]
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=140)
 default_hooks = dict(
-    logger=dict(interval=10), checkpoint=dict(interval=140, save_best=None, max_keep_ckpts=2)
+    arch_optimizer=dict(
+        optimizer=dict(lr=2e-2),
+        dataloader=dict(_base_.arch_dataloader, batch_size=8),
+        warmup_iters=40,
+        complexity_loss=dict(loss_weight=0.01),
+    ),
+    logger=dict(interval=10),
+    checkpoint=dict(interval=140, save_best=None, max_keep_ckpts=2),
 )
 log_processor = dict(window_size=10)

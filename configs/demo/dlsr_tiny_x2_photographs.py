@@ -14,7 +14,9 @@ train_dataloader.dataset = dict(
 )
 
 optim_wrapper = dict(
-    type="OptimWrapper", optimizer=dict(type="Adam", lr=3e-3), clip_grad=dict(max_norm=1)
+    type="OptimWrapper",
+    optimizer=dict(type="Adam", lr=3e-3, eps=1e-8 / 255),
+    clip_grad=dict(max_norm=1),
 )
 param_scheduler = [
     dict(type="LinearLR", by_epoch=False, start_factor=0.1, end=100),

@@ -11,7 +11,9 @@ model = dict(
 )
 train_dataloader = dict(batch_size=8)
 optim_wrapper = dict(
-    type="OptimWrapper", optimizer=dict(type="Adam", lr=1e-3), clip_grad=dict(max_norm=1)
+    type="OptimWrapper",
+    optimizer=dict(type="Adam", lr=1e-3, eps=1e-8 / 255),
+    clip_grad=dict(max_norm=1),
 )
 param_scheduler = dict(type="CosineAnnealingLR", by_epoch=False, T_max=400, eta_min=1e-5)
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=400)

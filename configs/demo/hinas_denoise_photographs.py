@@ -14,7 +14,7 @@ train_dataloader.dataset = dict(
     type="ConcatDataset", datasets=[train_dataloader.dataset, _base_.arch_dataloader.dataset]
 )
 
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=2e-3))
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="Adam", lr=2e-3, eps=1e-8))
 param_scheduler = dict(type="CosineAnnealingLR", by_epoch=False, T_max=300, eta_min=1e-5)
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=300)
 default_hooks = dict(

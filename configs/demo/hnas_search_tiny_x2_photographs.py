@@ -1,7 +1,6 @@
 # The search of tools/demo_hnas.py: four layers, on the photographs of tools/demo.py.  So short a
 # search shows how the policy leaves random search behind, not which architecture is good.
 _base_ = [
-    "../_base_/default_runtime.py",
     "../_base_/models/hnas_search.py",
     "../_base_/datasets/photographs_x2.py",
     "../_base_/schedules/hnas_search.py",

@@ -1,8 +1,7 @@
 # Searches channel numbers of a trained DRN-S: half of the images for the weights, half for the
 # widths.  Another budget: --cfg-options model.generator.budget=0.7
-# custom_hooks.0.complexity_loss.budget=0.7
+# default_hooks.arch_optimizer.complexity_loss.budget=0.7
 _base_ = [
-    "../_base_/default_runtime.py",
     "../_base_/models/drc_search.py",
     "../_base_/datasets/div2k_x4.py",
     "../_base_/schedules/drc_search.py",
@@ -15,8 +14,7 @@ train_dataloader.batch_size = 16
 train_dataloader.dataset.pipeline[3].gt_patch_size = 192
 train_dataloader.dataset.index_range = (0, 400)
 
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].dataloader = dict(
+arch_dataloader = dict(
     train_dataloader, dataset=dict(train_dataloader.dataset, index_range=(400, None))
 )
-default_hooks = dict(checkpoint=dict(interval=250))
+default_hooks = dict(arch_optimizer=dict(dataloader=arch_dataloader), checkpoint=dict(interval=250))

@@ -1,5 +1,4 @@
 _base_ = [
-    "../_base_/default_runtime.py",
     "../_base_/models/hinas_denoise.py",
     "../_base_/datasets/bsd500_gray_search.py",
     "../_base_/schedules/hinas_search.py",
@@ -23,8 +22,9 @@ model = dict(
         ],
     ),
 )
-default_hooks = dict(logger=dict(interval=25), checkpoint=dict(interval=25 * 5))
+default_hooks = dict(
+    arch_optimizer=dict(dataloader=_base_.arch_dataloader),
+    logger=dict(interval=25),
+    checkpoint=dict(interval=25 * 5),
+)
 log_processor = dict(window_size=25)
-
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].dataloader = _base_.arch_dataloader

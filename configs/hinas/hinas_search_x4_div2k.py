@@ -1,5 +1,4 @@
 _base_ = [
-    "../_base_/default_runtime.py",
     "../_base_/models/hinas_sr.py",
     "../_base_/datasets/div2k_search_x4.py",
     "../_base_/schedules/hinas_search.py",
@@ -17,11 +16,12 @@ model = dict(
         base_channels=8,
     )
 )
-custom_hooks = _base_.custom_hooks
-custom_hooks[0].update(dataloader=_base_.arch_dataloader, warmup_iters=16 * 20)
-custom_hooks[2].update(interval=16, begin=16 * 60)
-
 param_scheduler = dict(iters_per_epoch=16)
 train_cfg = dict(max_iters=16 * 100, val_interval=16 * 5)
-default_hooks = dict(logger=dict(interval=16), checkpoint=dict(interval=16 * 5))
+default_hooks = dict(
+    arch_optimizer=dict(dataloader=_base_.arch_dataloader, warmup_iters=16 * 20),
+    early_stop=dict(interval=16, begin=16 * 60),
+    logger=dict(interval=16),
+    checkpoint=dict(interval=16 * 5),
+)
 log_processor = dict(window_size=16)

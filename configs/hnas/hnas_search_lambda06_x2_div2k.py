@@ -1,7 +1,6 @@
 # 320 images of DIV2K for the weights, 480 for the policy; patches of 96x96, 16 for the weights.
 # The policy scores 8 architectures on 4 patches where the released code scores one on 16.
 _base_ = [
-    "../_base_/default_runtime.py",
     "../_base_/models/hnas_search.py",
     "../_base_/datasets/div2k_x2.py",
     "../_base_/schedules/hnas_search.py",

@@ -1,6 +1,5 @@
 # A search that one CPU core finishes in minutes (docs/hnas.md): six layers, on patches of 48x48.
 _base_ = [
-    "../_base_/default_runtime.py",
     "../_base_/models/hnas_search.py",
     "../_base_/datasets/bsds500_x2.py",
     "../_base_/schedules/hnas_search.py",

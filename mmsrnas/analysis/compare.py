@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mmsrnas.datasets import imresize
 from mmsrnas.registry import MODELS
 
-from .complexity import CONVENTION, count_complexity, lr_size_of
+from .complexity import CONVENTION, count_complexity, input_size_of
 from .latency import measure_latency
 
 __all__ = ["Bicubic", "cost_of", "evaluate", "to_markdown", "write_csv"]
@@ -95,23 +95,22 @@ def evaluate(
     return metrics.values
 
 
-def cost_of(network: nn.Module, scale: int, hr_size: tuple[int, int], **latency: Any) -> Row:
+def cost_of(network: nn.Module, hr_size: tuple[int, int], **latency: Any) -> Row:
     """Columns with the costs of a network for one HR image.
 
     Args:
         network: The network.
-        scale: Its upscale factor.
-        hr_size: ``(width, height)`` of the HR image.
+        hr_size: ``(height, width)`` of the HR image.
         latency: Arguments of :func:`measure_latency`; ``repeats=0`` leaves the column out.
 
     Returns:
         ``params``, ``multi_adds`` and ``latency_ms``.
     """
-    width, height = lr_size_of(hr_size, scale)
-    counts = count_complexity(network, (3, height, width))
+    input_size = input_size_of(network, hr_size)
+    counts = count_complexity(network, input_size)
     row: Row = {"params": counts.params, "multi_adds": counts.multi_adds}
     if latency.get("repeats", 1):
-        measured = measure_latency(network, (3, height, width), **latency)
+        measured = measure_latency(network, input_size, **latency)
         row |= {"latency_ms": measured.seconds * 1e3, "conditions": measured.conditions}
     return row
 
@@ -121,7 +120,7 @@ def to_markdown(rows: Sequence[Row], hr_size: tuple[int, int]) -> str:
 
     Args:
         rows: One per network; ``model``, the columns of :func:`cost_of`, and metrics.
-        hr_size: ``(width, height)`` of the HR image of the costs.
+        hr_size: ``(height, width)`` of the HR image of the costs.
 
     Returns:
         Markdown.
@@ -132,7 +131,7 @@ def to_markdown(rows: Sequence[Row], hr_size: tuple[int, int]) -> str:
     lines += [["---"] + ["---:"] * (len(columns) - 1)]
     lines += [[_format(column, row.get(column)) for column in columns] for row in rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    notes = [f"Costs are for one {hr_size[0]}x{hr_size[1]} output. {CONVENTION}"]
+    notes = [f"Costs are for one {hr_size[1]}x{hr_size[0]} output. {CONVENTION}"]
     conditions = sorted({row["conditions"] for row in rows if "conditions" in row})
     notes += [f"Latency: median, {condition}." for condition in conditions]
     return "\n\n".join([table, *notes]) + "\n"

@@ -1,14 +1,29 @@
 """Parameters and Multi-Adds of a network."""
 
-import copy
-import math
+from argparse import ArgumentTypeError
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["CONVENTION", "Complexity", "count_complexity", "lr_size_of", "upscale_factor_of"]
+from mmsrnas.models.sizes import (
+    HR_SIZE,
+    in_channels_of,
+    lr_size_of,
+    output_shape,
+    upscale_factor_of,
+)
+
+__all__ = [
+    "CONVENTION",
+    "HR_SIZE",
+    "Complexity",
+    "count_complexity",
+    "input_size_of",
+    "lr_size_of",
+    "read_hr_size",
+    "upscale_factor_of",
+]
 
 CONVENTION = (
     "Multi-Adds are the multiply-accumulates of convolutions and matrix products for one image; "
@@ -32,11 +47,8 @@ class Complexity:
 def count_complexity(network: nn.Module, input_size: tuple[int, int, int]) -> Complexity:
     """Counts parameters and Multi-Adds.
 
-    The network is run on a copy without data (torch's ``meta`` device), so that the count takes
-    neither the time nor the memory of a real pass. It is left as it was.
-
     Args:
-        network: A network that maps ``(N, C, H, W)`` images.
+        network: A network that maps ``(N, C, H, W)`` images; it is left as it was.
         input_size: ``(C, H, W)`` of the input.
 
     Returns:
@@ -44,38 +56,37 @@ def count_complexity(network: nn.Module, input_size: tuple[int, int, int]) -> Co
     """
     multi_adds = FlopCounterMode(display=False)
     with multi_adds:
-        _shape_out(network, input_size)
+        output_shape(network, input_size)
     params = sum(param.numel() for param in network.parameters())
     return Complexity(params, multi_adds.get_total_flops() // 2)
 
 
-def upscale_factor_of(network: nn.Module, in_channels: int = 3) -> int:
-    """Ratio of output to input size of a network, 1 for denoising.
+def input_size_of(network: nn.Module, hr_size: tuple[int, int] = HR_SIZE) -> tuple[int, int, int]:
+    """Size of the image that a network makes an HR image of.
 
     Args:
-        network: A network that maps ``(N, C, H, W)`` images of 64 x 64 pixels.
-        in_channels: Channels of its input.
+        network: A network that maps ``(N, C, H, W)`` images.
+        hr_size: ``(height, width)`` of the HR image.
 
     Returns:
-        The upscale factor.
+        ``(C, H, W)`` of the input.
     """
-    return _shape_out(network, (in_channels, 64, 64))[-1] // 64
+    return in_channels_of(network), *lr_size_of(hr_size, upscale_factor_of(network))
 
 
-def lr_size_of(hr_size: tuple[int, int], scale: int) -> tuple[int, int]:
-    """Size of the LR image for an HR image, rounded up: 427 x 240 for 1280 x 720 at scale 3.
+def read_hr_size(text: str) -> tuple[int, int]:
+    """Reads a size from the command line.
 
     Args:
-        hr_size: ``(width, height)`` of the HR image.
-        scale: Upscale factor.
+        text: ``WIDTHxHEIGHT``, as papers and screens have it: ``1280x720``.
 
     Returns:
-        ``(width, height)`` of the LR image.
+        ``(height, width)``.
+
+    Raises:
+        argparse.ArgumentTypeError: The text is no size.
     """
-    return math.ceil(hr_size[0] / scale), math.ceil(hr_size[1] / scale)
-
-
-@torch.no_grad()
-def _shape_out(network: nn.Module, input_size: tuple[int, int, int]) -> torch.Size:
-    shadow = copy.deepcopy(network).to("meta").eval()
-    return shadow(torch.empty(1, *input_size, device="meta")).shape
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides):
+        raise ArgumentTypeError(f"expected WIDTHxHEIGHT, e.g. 1280x720, got {text!r}")
+    return int(sides[1]), int(sides[0])

@@ -59,8 +59,8 @@ def _dataloaders(cfg: Config, mode: str) -> Iterator[dict]:
     loaders = cfg.get(f"{mode}_dataloader") or []
     yield from loaders if isinstance(loaders, (list, tuple)) else [loaders]
     if mode == "train":
-        hooks = cfg.get("custom_hooks") or []
-        yield from (hook["dataloader"] for hook in hooks if hook.get("dataloader"))
+        hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or [])]
+        yield from (hook["dataloader"] for hook in hooks if hook and hook.get("dataloader"))
         policy = (cfg.get("train_cfg") or {}).get("policy_dataloader")
         yield from [policy] if policy else []
 

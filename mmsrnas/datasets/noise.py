@@ -9,7 +9,20 @@ from mmcv.transforms import BaseTransform
 
 from mmsrnas.registry import TRANSFORMS
 
-__all__ = ["AddGaussianNoise"]
+__all__ = ["AddGaussianNoise", "noise_generator"]
+
+
+def noise_generator(seed: int, path: str) -> np.random.Generator:
+    """Generator of the noise of one image, whatever folder, order or process reads it.
+
+    Args:
+        seed: Seed of the test.
+        path: Path of the clean image, of which the file name without its ending counts.
+
+    Returns:
+        The generator.
+    """
+    return np.random.default_rng([seed, zlib.crc32(Path(path).stem.encode())])
 
 
 @TRANSFORMS.register_module()
@@ -40,17 +53,25 @@ class AddGaussianNoise(BaseTransform):
         self.seed = seed
 
     def transform(self, results: dict) -> dict:
-        """Adds ``img`` (float32) and ``sigma`` to the results, beside ``gt`` (uint8)."""
+        """Adds ``img`` (float32), its channel order and ``sigma`` to the results.
+
+        Args:
+            results: With ``gt`` (uint8) and, where there is a seed, ``gt_path``.
+
+        Returns:
+            The same dict.
+        """
         clean = results["gt"]
         # The global generator is the one that a resumed run restores.
-        rng = np.random if self.seed is None else self._generator(results["gt_path"])
+        rng = np.random if self.seed is None else noise_generator(self.seed, results["gt_path"])
         noise = rng.standard_normal(clean.shape)
         results["sigma"] = float(rng.choice(self.sigmas))
         results["img"] = (clean + results["sigma"] * noise).astype(np.float32)
+        # Without these the preprocessor takes the noisy image, and the prediction, for BGR.
+        for key in ("channel_order", "color_type"):
+            if f"gt_{key}" in results:
+                results[f"img_{key}"] = results[f"gt_{key}"]
         return results
-
-    def _generator(self, path: str) -> np.random.Generator:
-        return np.random.default_rng([self.seed, zlib.crc32(Path(path).stem.encode())])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(sigma={self.sigmas}, seed={self.seed})"

@@ -1,12 +1,15 @@
-"""PSNR of denoising, by an honest protocol and by that of the released HiNAS code."""
+"""PSNR of denoising, on whole images and by the protocol of the released HiNAS code."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from mmagic.structures import DataSample
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from mmsrnas.datasets.noise import noise_generator
 from mmsrnas.registry import METRICS
 
 from .metrics import PSNR
@@ -66,9 +69,9 @@ class DenoisingPSNR(PSNR):
             self.metric = "PSNR_official"
 
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
-        """Keeps the network, which ``official`` runs itself."""
+        """Keeps the editor, which ``official`` runs itself."""
         super().prepare(module, dataloader)
-        self.network = module.generator
+        self.editor = module.module if is_model_wrapper(module) else module
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Compares one batch of images."""
@@ -76,24 +79,45 @@ class DenoisingPSNR(PSNR):
             data_samples = [self._denoised_again(sample) for sample in data_samples]
         super().process(data_batch, data_samples)
 
-    def _denoised_again(self, sample: dict) -> dict:
-        clean = sample[self.gt_key].float().cpu() / 255
-        return {**sample, "output": {self.pred_key: 255 * self._denoise_tiles(clean).clamp(0, 1)}}
-
     @torch.no_grad()
-    def _denoise_tiles(self, clean: Tensor) -> Tensor:
-        """Denoises tiles with independent noise and averages them, ``(C, H, W)`` in [0, 1]."""
-        device = next(self.network.parameters()).device
-        generator = torch.Generator().manual_seed(self.seed + len(self.results))
+    def _denoised_again(self, sample: dict) -> dict:
+        """The sample with tiles of independent noise, denoised and averaged, as its prediction.
+
+        The editor brings every tile into the value range and channel order of its network and
+        back. The noise depends on the seed and the file name alone.
+        """
+        clean = sample[self.gt_key].float().cpu()  # BGR, as every image that a metric sees
+        rng = noise_generator(self.seed, sample["gt_path"])
         total, count = torch.zeros_like(clean), torch.zeros_like(clean)
         for rows in _tiles(clean.size(1), self.tile, self.stride):
             for columns in _tiles(clean.size(2), self.tile, self.stride):
                 tile = clean[:, rows, columns]
-                noise = torch.randn(tile.shape, generator=generator) * (self.sigma / 255)
-                output = self.network((tile + noise)[None].to(device))[0].cpu()
-                total[:, rows, columns] += output
+                noise = torch.from_numpy(rng.standard_normal(tile.shape)).float()
+                total[:, rows, columns] += self._denoise(tile + self.sigma * noise, sample)
                 count[:, rows, columns] += 1
-        return total / count
+        average = (total / count).clamp(0, 255)
+        return {**sample, "output": {self.pred_key: average}}
+
+    def _denoise(self, tile: Tensor, sample: dict) -> Tensor:
+        """Denoises a tile ``(C, H, W)`` in 0..255, BGR, without clamping."""
+        keys = ("img_channel_order", "img_color_type")
+        meta = {key: sample[key] for key in keys if sample.get(key) is not None}
+        if str(meta.get("img_channel_order", "bgr")).lower() == "rgb" and len(tile) == 3:
+            tile = tile.flip(0)
+        preprocessor = self.data_preprocessor
+        # Only the noisy tile: there is no clean image to preprocess beside it.
+        batch = preprocessor({"inputs": [tile], "data_samples": [_sample(tile, meta)]})
+        inputs, samples = batch["inputs"], batch["data_samples"]
+        output = self.editor(inputs, samples, mode="tensor")
+        # `destruct` clamps, which the released code does after averaging.
+        output = preprocessor._destruct_norm_and_conversion(output, samples, "img")
+        return preprocessor._destruct_padding(output, samples)[0].cpu()
+
+
+def _sample(tile: Tensor, meta: dict) -> DataSample:
+    sample = DataSample(gt_img=tile)
+    sample.set_metainfo(meta)
+    return sample
 
 
 def _tiles(length: int, tile: int, stride: int) -> Iterator[slice]:

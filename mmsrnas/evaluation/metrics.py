@@ -14,15 +14,17 @@ Image = torch.Tensor | np.ndarray
 
 
 class _Quantized:
-    """Adds ``quantize`` to a metric of mmagic."""
+    """Mixin that adds ``quantize`` to a metric of mmagic."""
 
     def __init__(self, quantize: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.quantize = quantize
 
     def process_image(self, gt: Image, pred: Image, mask: Image) -> float:
+        # Half precision has not even the integers up to 255 * 255 that errors are made of.
+        pred = torch.as_tensor(pred).float()
         if self.quantize:
-            pred = torch.as_tensor(pred).clamp(0, 255).round()
+            pred = pred.clamp(0, 255).round()
         return super().process_image(gt, pred, mask)
 
 

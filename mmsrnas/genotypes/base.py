@@ -1,25 +1,58 @@
-"""The base of every genotype: a frozen dataclass that travels as JSON."""
+"""The base of every genotype: a frozen, typed value that travels as JSON and draws itself."""
 
-import dataclasses
+import functools
 import json
+import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
-__all__ = ["Genotype", "GenotypeError"]
+import msgspec
+
+from .diagram import Diagram
+
+__all__ = [
+    "GENOTYPES",
+    "MAX_CELLS",
+    "MAX_CHANNELS",
+    "Channels",
+    "Genotype",
+    "GenotypeError",
+    "ImageChannels",
+    "Index",
+    "Scale",
+]
+
+MAX_CELLS = 128
+"""Most cells of a genotype, and most nodes of a cell."""
+
+MAX_CHANNELS = 4096
+"""Widest feature map that a genotype may ask for."""
+
+Channels = Annotated[int, msgspec.Meta(ge=1, le=MAX_CHANNELS)]
+Index = Annotated[int, msgspec.Meta(ge=0, le=MAX_CELLS + 1)]
+Scale = Annotated[int, msgspec.Meta(ge=1, le=16)]
+ImageChannels = Annotated[int, msgspec.Meta(ge=1, le=64)]
+
+T = TypeVar("T", bound="Genotype")
 
 
 class GenotypeError(ValueError):
     """A genotype that cannot describe a network; the message names the field."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Genotype:
+GENOTYPES: dict[str, type["Genotype"]] = {}
+"""The genotype class of each method; a subclass enters itself when it is defined."""
+
+
+class Genotype(msgspec.Struct, frozen=True):
     """A searched architecture as plain data, complete enough to build the network.
 
-    A subclass declares its fields, its ``method`` and its ``version``, and checks the values in
-    ``__post_init__`` with :class:`GenotypeError`.  Two genotypes are equal when they describe the
-    same network: the provenance of a file is no part of the value.
+    A subclass declares its ``method`` and its typed fields; :mod:`msgspec` checks the types and
+    bounds in their annotations, :meth:`check` what types cannot say. Lists become tuples, so that
+    every genotype is a hashable value. Two genotypes are equal when they describe the same network:
+    the provenance of a file is no part of the value.
 
     Attributes:
         method: Name of the search method, the ``"method"`` of the JSON.
@@ -29,8 +62,39 @@ class Genotype:
     method: ClassVar[str]
     version: ClassVar[int] = 1
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        known = GENOTYPES.setdefault(cls.method, cls)
+        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise TypeError(
+                f"genotype method {cls.method!r} belongs to {known.__module__}."
+                f"{known.__qualname__}; choose another `method` for {cls.__qualname__}."
+            )
+        GENOTYPES[cls.method] = cls
+
+    def __post_init__(self) -> None:
+        for name, annotation in field_types(type(self)).items():
+            value = convert(getattr(self, name), annotation, name)
+            msgspec.structs.force_setattr(self, name, value)
+        self.check()
+
+    def check(self) -> None:
+        """Checks what the types of the fields cannot say.
+
+        Raises:
+            GenotypeError: A value that no network has, by :func:`wrong`.
+        """
+
+    def diagrams(self) -> list[Diagram]:
+        """The panels of the drawing; by default one that lists the fields."""
+        panel = Diagram(f"{self.method}: the fields of the genotype")
+        for row, (name, value) in enumerate(self.to_dict().items()):
+            panel.box(name, 0, -row, name)
+            panel.box(f"{name} value", 7, -row, reprlib.repr(value)[:60], "searched")
+        return [panel]
+
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "Genotype":
+    def from_dict(cls: type[T], data: Mapping[str, Any]) -> T:
         """Builds a genotype from the content of its JSON file.
 
         Args:
@@ -42,31 +106,47 @@ class Genotype:
         Raises:
             GenotypeError: Another method or version, an unknown or missing field, a wrong value.
         """
-        if data.get("method", cls.method) != cls.method:
-            raise GenotypeError(
-                f"genotype method: expected '{cls.method}', got '{data['method']}'. "
-                f"Use the network of '{data['method']}', or a genotype searched by '{cls.method}'."
+        method = convert(data.get("method", cls.method), str, "method")
+        if method != cls.method:
+            raise wrong(
+                "method",
+                f"expected '{cls.method}', got {method!r}. Use the network of that method, or a "
+                f"genotype searched by '{cls.method}'.",
             )
-        if data.get("version", cls.version) != cls.version:
-            raise GenotypeError(
-                f"genotype version: this release reads version {cls.version} of "
-                f"'{cls.method}', got {data['version']}."
+        version = convert(data.get("version", cls.version), int, "version")
+        if version != cls.version:
+            raise wrong(
+                "version",
+                f"this release reads version {cls.version} of '{cls.method}', got {version}.",
             )
         values = {k: v for k, v in data.items() if k not in ("method", "version", "provenance")}
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        if unknown := sorted(values.keys() - fields.keys()):
-            raise GenotypeError(
-                f"genotype of '{cls.method}': unknown field {unknown[0]!r}; "
-                f"it has {', '.join(fields)}."
-            )
-        required = {n for n, f in fields.items() if f.default is dataclasses.MISSING}
-        if missing := sorted(required - values.keys()):
-            raise GenotypeError(f"genotype of '{cls.method}': field {missing[0]!r} is missing.")
-        return cls(**{name: _freeze(value) for name, value in values.items()})
+        fields = {field.name: field for field in msgspec.structs.fields(cls)}
+        for name in values:
+            if name not in fields:
+                raise GenotypeError(
+                    f"genotype of '{cls.method}': unknown field {reprlib.repr(name)}; "
+                    f"it has {', '.join(fields)}."
+                )
+        for name, field in fields.items():
+            if field.required and name not in values:
+                raise GenotypeError(f"genotype of '{cls.method}': field {name!r} is missing.")
+        return cls(**values)
+
+    def replace(self: T, **changes: Any) -> T:
+        """A checked copy with other values of some fields; None keeps the value.
+
+        Args:
+            changes: New values by field.
+
+        Raises:
+            GenotypeError: A new value is wrong, or does not suit the others.
+        """
+        changes = {name: value for name, value in changes.items() if value is not None}
+        return type(self)(**msgspec.structs.asdict(self) | changes)
 
     def to_dict(self) -> dict[str, Any]:
         """The genotype as JSON-serialisable data, ``method`` and ``version`` first."""
-        fields = json.loads(json.dumps(dataclasses.asdict(self)))
+        fields = json.loads(json.dumps(msgspec.structs.asdict(self)))
         return {"method": self.method, "version": self.version, **fields}
 
     def save(self, path: str | Path, provenance: Mapping[str, Any] | None = None) -> None:
@@ -83,8 +163,61 @@ class Genotype:
         partial.replace(path)
 
 
-def _freeze(value: Any) -> Any:
-    """Lists become tuples at every depth, so that genotypes are hashable values."""
-    if isinstance(value, list | tuple):
-        return tuple(_freeze(item) for item in value)
+def wrong(field: str, expected: str) -> GenotypeError:
+    """The error of a field.
+
+    Args:
+        field: Name of the field, with the place in it: ``'connections[2]'``.
+        expected: What was expected, what was found, and what to do.
+    """
+    return GenotypeError(f"genotype field '{field}': {expected}")
+
+
+@functools.cache
+def field_types(cls: type[Genotype]) -> dict[str, Any]:
+    """The types of the fields by name."""
+    return {field.name: field.type for field in msgspec.structs.fields(cls)}
+
+
+def convert(value: Any, annotation: Any, field: str) -> Any:
+    """Checks the type and the bounds of a value, strictly, and makes tuples of its lists.
+
+    Args:
+        value: What a file or a caller gave.
+        annotation: The type that it should have.
+        field: Name of the field, for the message.
+
+    Returns:
+        The value in its type.
+
+    Raises:
+        GenotypeError: The value has another type or is out of bounds, at any depth.
+    """
+    if isinstance(value, set | frozenset):
+        raise wrong(field, f"expected a list, which has an order, got {reprlib.repr(value)}.")
+    try:
+        return msgspec.convert(value, annotation)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$")
+        place = place.rstrip("`")
+        found = reprlib.repr(_at(value, place))
+        if text.startswith("Invalid enum value"):
+            known = ", ".join(map(str, _choices(annotation)))
+            raise wrong(field + place, f"unknown value {found}; known: {known}.") from None
+        raise wrong(field + place, f"{text[0].lower()}{text[1:]}: {found}.") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise wrong(field, f"{type(error).__name__}: {error}.") from None
+
+
+def _at(value: Any, place: str) -> Any:
+    """The part of a value that msgspec calls, say, ``[2][0]``."""
+    for index in re.findall(r"\[(\d+)\]", place):
+        value = value[int(index)]
     return value
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """The values of the first ``Literal`` in a type."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next(filter(None, map(_choices, get_args(annotation))), ())

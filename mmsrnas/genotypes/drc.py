@@ -1,16 +1,22 @@
 """Genotype of DRC: how many channels remain inside each block of a network."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from .base import Genotype, GenotypeError
+from msgspec import Meta
+
+from .base import Channels, Genotype, wrong
+from .diagram import Diagram
 
 __all__ = ["DRCGenotype"]
 
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z")]
+Widths = Annotated[tuple[Channels, ...], Meta(min_length=1, max_length=4096)]
+Number = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)] | Annotated[float, Meta(ge=-1e9, le=1e9)]
+Arguments = Annotated[tuple[tuple[Name, bool | Number | Name], ...], Meta(max_length=32)]
 
-@dataclass(frozen=True)
+
 class DRCGenotype(Genotype):
-    """Inner widths of a network that dual regression compression thins (arXiv 2207.07929).
+    """A network with the inner widths that dual regression compression left (arXiv 2207.07929).
 
     A site is a pair of convolutions with channels between them that nothing else reads. The order
     of the sites is the order of the modules in the network.
@@ -19,26 +25,37 @@ class DRCGenotype(Genotype):
         architecture: Name of the network's class, e.g. ``'DRNNet'``.
         full_widths: Inner channels of every site in the full network.
         widths: Inner channels that remain, at least 1 and at most the full width.
+        arguments: Arguments of the full network as ``(name, value)`` pairs, in the order of their
+            names; arguments that are left out have the class's default.
     """
 
     method: ClassVar[str] = "drc"
 
-    architecture: str
-    full_widths: tuple[int, ...]
-    widths: tuple[int, ...]
+    architecture: Name
+    full_widths: Widths
+    widths: Widths
+    arguments: Arguments = ()
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """No site is wider than in the full network, no argument stands twice."""
         if len(self.widths) != len(self.full_widths):
-            raise GenotypeError(
-                f"genotype field 'widths': expected {len(self.full_widths)} numbers, one for each "
-                f"of 'full_widths', got {len(self.widths)}."
+            raise wrong(
+                "widths",
+                f"expected {len(self.full_widths)} numbers, one for each of 'full_widths', "
+                f"got {len(self.widths)}.",
             )
         for site, (width, full) in enumerate(zip(self.widths, self.full_widths, strict=True)):
-            if not (isinstance(width, int) and 1 <= width <= full):
-                raise GenotypeError(
-                    f"genotype field 'widths': site {site} has {full} channels, so it can keep "
-                    f"1 to {full} of them, got {width!r}."
+            if width > full:
+                raise wrong(
+                    f"widths[{site}]",
+                    f"the site has {full} channels, so it can keep 1 to {full} of them, "
+                    f"got {width}.",
                 )
+        names = [name for name, _ in self.arguments]
+        if names != sorted(set(names)):
+            raise wrong(
+                "arguments", f"expected different names in alphabetical order, got {names}."
+            )
 
     def check_fits(self, architecture: str, full_widths: tuple[int, ...]) -> None:
         """Refuses a network that this genotype does not describe.
@@ -51,18 +68,32 @@ class DRCGenotype(Genotype):
             GenotypeError: Another class, another number of sites, or a site of another width.
         """
         if self.architecture != architecture:
-            raise GenotypeError(
-                f"genotype field 'architecture': these are widths of {self.architecture}, "
-                f"the network is {architecture}."
+            raise wrong(
+                "architecture",
+                f"these are widths of {self.architecture}, the network is {architecture}.",
             )
         if len(self.full_widths) != len(full_widths):
-            raise GenotypeError(
-                f"genotype field 'full_widths': {len(self.full_widths)} sites, this {architecture} "
-                f"has {len(full_widths)}. Check its scale and number of blocks."
+            raise wrong(
+                "full_widths",
+                f"{len(self.full_widths)} sites, this {architecture} has {len(full_widths)}. "
+                "Check its scale and number of blocks.",
             )
         for site, (ours, theirs) in enumerate(zip(self.full_widths, full_widths, strict=True)):
             if ours != theirs:
-                raise GenotypeError(
-                    f"genotype field 'full_widths': site {site} has {ours} channels, in this "
-                    f"{architecture} it has {theirs}. Check its scale and 'mid_channels'."
+                raise wrong(
+                    f"full_widths[{site}]",
+                    f"site {site} has {ours} channels, in this {architecture} it has {theirs}. "
+                    "Check its scale and 'mid_channels'.",
                 )
+
+    def diagrams(self) -> list[Diagram]:
+        """The widths of all sites, sixteen in a row."""
+        remaining = sum(self.widths) / sum(self.full_widths)
+        sites = Diagram(
+            f"{self.architecture}: channels that remain at each site, {remaining:.0%} of all"
+        )
+        for site, (width, full) in enumerate(zip(self.widths, self.full_widths, strict=True)):
+            row, column = divmod(site, 16)
+            kind = "searched" if width < full else "fixed"
+            sites.box(f"{site}", 1.4 * column, -row, f"{width}/{full}", kind)
+        return [sites]

@@ -1,16 +1,16 @@
 """Channel numbers and channels: search, selection and surgery (DRC, arXiv 2207.07929)."""
 
-from .channel_number_search import ChannelNumberSearch
-from .channel_selection import ChannelSelector
-from .sites import Site, find_sites
-from .surgery import ThinNet, remove_channels
-from .width_cost import WidthCost, fit_widths
+from .cost import WidthCost, fit_widths
+from .groups import Site, find_sites
+from .selection import ChannelSelector
+from .supernet import ChannelNumberSearch
+from .surgery import PrunedNet, remove_channels
 
 __all__ = [
     "ChannelNumberSearch",
     "ChannelSelector",
+    "PrunedNet",
     "Site",
-    "ThinNet",
     "WidthCost",
     "find_sites",
     "fit_widths",

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from mmsrnas.genotypes import Genotype, load_genotype
 from mmsrnas.registry import MODELS
 
-from .sites import Site, find_sites
+from .groups import Site, find_sites
 
-__all__ = ["ThinNet", "remove_channels"]
+__all__ = ["PrunedNet", "remove_channels"]
 
 
 def remove_channels(net: nn.Module, sites: Sequence[Site], kept: Sequence[Tensor]) -> None:
@@ -48,7 +48,7 @@ def _selected(param: nn.Parameter, dim: int, index: Tensor) -> nn.Parameter:
 
 
 @MODELS.register_module()
-def ThinNet(  # noqa: N802 (stands where a class stands in a config)
+def PrunedNet(  # noqa: N802 (stands where a class stands in a config)
     generator: dict, genotype: str | Path | Mapping[str, Any] | Genotype
 ) -> nn.Module:
     """Builds a residual generator of mmagic with the inner widths of a genotype.

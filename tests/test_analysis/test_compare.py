@@ -86,16 +86,16 @@ def test_scores_of_a_network_that_knows_nothing(test_cfg, tmp_path):
 
 
 def test_costs():
-    costs = cost_of(DLSRNet("DLSR_TINY"), 2, (64, 48), repeats=1, threads=1)
+    costs = cost_of(DLSRNet("DLSR_TINY"), (48, 64), repeats=1, threads=1)
     assert costs["params"] == 56_268
     assert costs["multi_adds"] < 12.07e9 * 64 * 48 / (1280 * 720)
     assert 0 < costs["latency_ms"] < 10_000
     assert "1 thread" in costs["conditions"]
-    assert "latency_ms" not in cost_of(DLSRNet("DLSR_TINY"), 2, (64, 48), repeats=0)
+    assert "latency_ms" not in cost_of(DLSRNet("DLSR_TINY"), (48, 64), repeats=0)
 
 
 def test_markdown_rounds_and_says_how_it_was_counted():
-    table = to_markdown(ROWS, (1280, 720))
+    table = to_markdown(ROWS, (720, 1280))
     assert "| model | Params | Multi-Adds | Set5/PSNR | Set5/SSIM | Latency |" in table
     assert "| net | 1,234,567 | 12.35 G | 38.04 | 0.9606 | 12 ms |" in table
     assert "| bicubic | - | - | 33.67 | 0.9300 | - |" in table

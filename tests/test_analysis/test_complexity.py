@@ -1,10 +1,19 @@
+from argparse import ArgumentTypeError
+
 import pytest
 import torch
 from mmengine.analysis import FlopAnalyzer
 from torch import nn
 
-from mmsrnas.analysis import count_complexity, lr_size_of, upscale_factor_of
+from mmsrnas.analysis import (
+    count_complexity,
+    input_size_of,
+    lr_size_of,
+    read_hr_size,
+    upscale_factor_of,
+)
 from mmsrnas.models.dlsr import DLSRNet, DLSRSupernet
+from mmsrnas.registry import MODELS
 
 # Parameters of the released checkpoints; Multi-Adds of the released code for a 1280x720 output,
 # counted by thop, which takes convolutions without bias.
@@ -21,8 +30,7 @@ PUBLISHED = [
 @pytest.mark.parametrize(("genotype", "scale", "params", "multi_adds"), PUBLISHED)
 def test_dlsr_costs_what_the_released_networks_cost(genotype, scale, params, multi_adds):
     network = DLSRNet(genotype, upscale_factor=scale)
-    width, height = lr_size_of((1280, 720), scale)
-    counts = count_complexity(network, (3, height, width))
+    counts = count_complexity(network, input_size_of(network))
     assert counts.params == params
     assert counts.multi_adds == pytest.approx(multi_adds, rel=1e-4)
 
@@ -58,13 +66,55 @@ def test_the_network_is_left_as_it_was():
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_scale_is_read_from_the_network(scale):
     assert upscale_factor_of(DLSRNet("DLSR_TINY", upscale_factor=scale)) == scale
-    assert upscale_factor_of(nn.Conv2d(1, 1, 3, padding=1), in_channels=1) == 1
+    assert upscale_factor_of(nn.Conv2d(1, 1, 3, padding=1)) == 1
 
 
 def test_lr_size_is_rounded_up():
-    sizes = [lr_size_of((1280, 720), scale) for scale in (2, 3, 4)]
-    assert sizes == [(640, 360), (427, 240), (320, 180)]
+    sizes = [lr_size_of((720, 1280), scale) for scale in (1, 2, 3, 4)]
+    assert sizes == [(720, 1280), (360, 640), (240, 427), (180, 320)]
 
 
 def test_a_supernet_can_be_counted():
     assert count_complexity(DLSRSupernet(mid_channels=8), (3, 24, 24)).multi_adds > 0
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "generator",
+    [
+        dict(type="mmsrnas.HiNASNet", genotype="HINAS_SR", upscale_factor=3, task="sr"),
+        dict(type="mmsrnas.DLSRNet", genotype="DLSR_TINY", upscale_factor=3),
+        dict(
+            type="EDSRNet",
+            mid_channels=4,
+            num_blocks=1,
+            upscale_factor=3,
+            rgb_mean=[0.4],
+            rgb_std=[1.0],
+        ),
+    ],
+    ids=lambda generator: generator["type"],
+)
+def test_channels_of_the_input_are_the_networks(generator, channels):
+    keys = (
+        ["in_channels"]
+        if generator["type"] == "mmsrnas.HiNASNet"
+        else ["in_channels", "out_channels"]
+    )
+    with torch.device("meta"):
+        network = MODELS.build(generator | dict.fromkeys(keys, channels))
+    assert input_size_of(network, (60, 80)) == (channels, 20, 27)
+    assert count_complexity(network, (channels, 20, 27)).multi_adds > 0
+
+
+def test_network_for_neither_gray_nor_colour_is_named():
+    network = nn.Sequential(nn.Conv2d(2, 2, 3))
+    with pytest.raises(ValueError, match=r"Sequential .*in_channels.*gray"):
+        upscale_factor_of(network)
+
+
+def test_size_of_the_command_line_is_width_first():
+    assert read_hr_size("1280x720") == (720, 1280)
+    for text in ("1280", "1280x", "0x720", "-1x5", "axb", "1x2x3"):
+        with pytest.raises(ArgumentTypeError, match="WIDTHxHEIGHT"):
+            read_hr_size(text)

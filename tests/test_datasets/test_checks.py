@@ -69,7 +69,8 @@ def test_wrapped_datasets_and_the_architecture_dataloader_are_checked(cfg, tmp_p
     cfg.train_dataloader = {
         "dataset": {"type": "ConcatDataset", "datasets": [wrapped["dataset"]]},
     }
-    cfg.custom_hooks = [{"dataloader": loader(tmp_path, "arch")}, {"dataloader": None}, {}]
+    cfg.default_hooks = {"arch_optimizer": {"dataloader": loader(tmp_path, "arch")}, "timer": None}
+    cfg.custom_hooks = [{"dataloader": loader(tmp_path, "more")}, {"dataloader": None}, {}]
     cfg.train_cfg = {"policy_dataloader": loader(tmp_path, "policy")}
-    with pytest.raises(FileNotFoundError, match=r"wrapped/HR.*arch/HR.*policy/HR"):
+    with pytest.raises(FileNotFoundError, match=r"wrapped/HR.*arch/HR.*more/HR.*policy/HR"):
         check_datasets(cfg, "train")

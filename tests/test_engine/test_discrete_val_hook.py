@@ -146,7 +146,7 @@ def test_search_moves_architecture_and_weights(gray_images, tmp_path):
     assert net.alpha.abs().min() > 0
     assert net.beta[possible].abs().min() > 0
     assert net.beta[net.impossible].abs().max() == 0
-    assert net.genotype().base_channels == 2
+    assert net.genotype().mid_channels == 2
 
 
 def test_statistics_and_mode_are_restored():

@@ -99,3 +99,11 @@ def test_bicubic_reproduces_published_psnr(real_images, test_set, scale):
 def test_layout_of_mmagic_gives_other_numbers(real_images, scale):
     value = bicubic_psnr(real_images / "bench/Set5", "GTmod12", scale)
     assert value == pytest.approx(GT_MOD12[scale], abs=0.0006)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.half])
+@pytest.mark.parametrize("metric", [PSNR, SSIM])
+def test_half_precision_prediction_is_compared_in_float32(pair, metric, dtype):
+    gt, pred = (torch.from_numpy(image).permute(2, 0, 1) for image in pair)
+    metric, half = metric(quantize=False, convert_to="Y"), pred.to(dtype)
+    assert metric.process_image(gt, half, None) == metric.process_image(gt, half.float(), None)

@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 
 from mmsrnas.genotypes import DLSRGenotype, load_genotype, published_genotypes
-from mmsrnas.genotypes.drawing import LAYOUTS, draw_genotype
-
-DRAWN = [name for name in published_genotypes() if load_genotype(name).method in LAYOUTS]
+from mmsrnas.genotypes.drawing import draw_genotype
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", published_genotypes())
 def test_published(name, tmp_path):
     picture = draw_genotype(load_genotype(name), tmp_path / "drawing.png")
     written = cv2.imread(str(tmp_path / "drawing.png"))[..., ::-1]
@@ -20,7 +18,7 @@ def test_published(name, tmp_path):
 
 
 def test_arrows_follow_the_connections():
-    dlsr, para = (LAYOUTS["dlsr"](load_genotype(name))[1] for name in ("DLSR", "DLSR_PARA"))
+    dlsr, para = (load_genotype(name).diagrams()[1] for name in ("DLSR", "DLSR_PARA"))
     searched = [
         {(start, end) for start, end, kind, _ in network.arrows if kind == "searched"}
         for network in (dlsr, para)
@@ -31,18 +29,10 @@ def test_arrows_follow_the_connections():
 
 
 def test_operations_are_named():
-    cell, _ = LAYOUTS["dlsr"](load_genotype("DLSR"))
+    cell, _ = load_genotype("DLSR").diagrams()
     searched = [text for _, _, text, kind in cell.boxes.values() if kind == "searched"]
     assert searched == ["conv_1x1", "sep_conv_7x7", "sep_conv_5x5"]
 
 
 def test_two_cells():
     draw_genotype(DLSRGenotype(("conv_1x1",) * 3, connections=()))
-
-
-def test_unknown_method():
-    class Other:
-        method = "other"
-
-    with pytest.raises(ValueError, match="'other' has no drawing; there are dlsr"):
-        draw_genotype(Other())

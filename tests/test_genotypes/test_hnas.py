@@ -1,7 +1,6 @@
 import pytest
 
 from mmsrnas.genotypes import GenotypeError, HNASGenotype, load_genotype, published_genotypes
-from mmsrnas.genotypes.drawing import LAYOUTS
 
 GOOD = {
     "normal": [["rcab", 0], ["skip_connect", 1]],
@@ -14,7 +13,7 @@ def test_published_genotypes_have_twelve_layers_and_the_settled_positions():
     assert {"HNAS_A", "HNAS_B", "HNAS_C"} <= set(published_genotypes())
     found = [load_genotype(f"HNAS_{x}") for x in "ABC"]
     assert [genotype.upsampling_position for genotype in found] == [9, 11, 11]
-    assert {(genotype.num_layers, genotype.num_nodes) for genotype in found} == {(12, 4)}
+    assert {(genotype.num_cells, genotype.num_nodes) for genotype in found} == {(12, 4)}
 
 
 def test_round_trip_and_equality(tmp_path):
@@ -29,16 +28,26 @@ def test_round_trip_and_equality(tmp_path):
     [
         (dict(upsampling_position=12), r"0\.\.11, got 12\. The comments .* count .* from 1.* 11"),
         (dict(upsampling_position=-1), r"0\.\.11, got -1\.$"),
-        (dict(upsampling_position=True), "got True"),
-        (dict(upsampling_position=2.0), r"got 2\.0"),
-        (dict(num_layers=0), "'num_layers': expected at least 1"),
-        (dict(normal=[["rcab", 0]]), "'normal': expected two edges per node, got 1"),
-        (dict(normal=[]), "'normal': expected two edges"),
+        (dict(upsampling_position=True), "got `bool`: True"),
+        (dict(upsampling_position=2.0), r"got `float`: 2\.0"),
+        (dict(num_cells=0), "'num_cells': expected `int` >= 1: 0"),
+        (dict(normal=[["rcab", 0]]), "'normal': expected `array` of length >= 2"),
+        (dict(normal=[]), "'normal': expected `array`"),
+        (dict(normal=[["rcab", 0]] * 3), "'normal': expected two edges per node, got 3"),
         (dict(normal=[["rcab", 0]] * 4), r"'upsampling': expected as many edges .*\(4\), got 2"),
-        (dict(normal=[["rcab", 0], ["rcab", 2]]), r"edge 1 leads to node 2 .* 0\.\.1, got 2"),
-        (dict(normal=[["rcab", 0], ["rcab"]]), r"edge 1 must be \(operation, from_node\)"),
-        (dict(normal=[["conv", 0], ["rcab", 0]]), "'normal': unknown operation 'conv'"),
-        (dict(upsampling=[["rcab", 0]] * 2), "'upsampling': unknown operation 'rcab'"),
+        (
+            dict(normal=[["rcab", 0], ["rcab", 2]]),
+            r"'normal\[1\]': the edge leads to node 2 .* 0\.\.1, got 2",
+        ),
+        (
+            dict(normal=[["rcab", 0], ["rcab"]]),
+            r"'normal\[1\]': expected `array` of length 2, got 1",
+        ),
+        (
+            dict(normal=[["conv", 0], ["rcab", 0]]),
+            r"'normal\[0\]\[0\]': unknown value 'conv'; known: rcab",
+        ),
+        (dict(upsampling=[["rcab", 0]] * 2), r"'upsampling\[0\]\[0\]': unknown value 'rcab'"),
     ],
 )
 def test_wrong_fields_are_named(change, message):
@@ -48,7 +57,7 @@ def test_wrong_fields_are_named(change, message):
 
 def test_drawing_has_the_edges_of_both_cells_and_the_position():
     genotype = load_genotype("HNAS_A")
-    normal, upsampling, network = LAYOUTS["hnas"](genotype)
+    normal, upsampling, network = genotype.diagrams()
     for diagram, edges in ((normal, genotype.normal), (upsampling, genotype.upsampling)):
         for index, (op, source) in enumerate(edges):
             assert diagram.boxes[f"edge {index}"][2] == f"{source}: {op}"

@@ -23,7 +23,7 @@ def run(tmp_path, paired_images, monkeypatch):
         cfg = Config.fromfile(DEMO / f"drc_{name}_small_x2_photographs.py")
         loaders = [cfg.train_dataloader]
         if name == "search":
-            loaders.append(cfg.custom_hooks[0].dataloader)
+            loaders.append(cfg.default_hooks.arch_optimizer.dataloader)
         for part, loader in enumerate(loaders):
             loader.num_workers, loader.persistent_workers, loader.batch_size = 0, False, 2
             loader.dataset.data_root = str(paired_images)

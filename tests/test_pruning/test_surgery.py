@@ -63,7 +63,7 @@ def test_thin_network_equals_the_masked_one_and_loads_into_a_built_one(cfg):
     if cfg["type"] == "mmsrnas.DRNNet":
         built = MODELS.build(cfg | dict(genotype=genotype))
     else:
-        built = MODELS.build(dict(type="mmsrnas.ThinNet", generator=cfg, genotype=genotype))
+        built = MODELS.build(dict(type="mmsrnas.PrunedNet", generator=cfg, genotype=genotype))
     built.double().load_state_dict(net.state_dict(), strict=True)
     torch.testing.assert_close(built(x), masked, rtol=0, atol=1e-9)
     assert type(built) is type(net)
@@ -88,4 +88,4 @@ def test_unknown_networks_and_misfits_are_named():
         find_sites(DLSRNet("DLSR_TINY"))
     genotype = DRCGenotype("EDSRNet", (8, 8), (4, 4))
     with pytest.raises(GenotypeError, match="2 sites, this EDSRNet has 3"):
-        MODELS.build(dict(type="mmsrnas.ThinNet", generator=NETS[1], genotype=genotype))
+        MODELS.build(dict(type="mmsrnas.PrunedNet", generator=NETS[1], genotype=genotype))

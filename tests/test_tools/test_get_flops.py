@@ -33,7 +33,7 @@ def test_shape_and_options(run_tool):
     printed = run_tool(
         TOOL,
         CONFIGS / "dlsr_x2_div2k.py",
-        "--shape=3x32x48",
+        *("--shape", "3", "32", "48"),
         "--cfg-options",
         "model.generator.genotype=DLSR_TINY",
     )

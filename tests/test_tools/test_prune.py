@@ -145,7 +145,7 @@ model = dict(
     run_tool("prune.py", config, *job[1:], *options, "--work-dir", tmp_path / "out")
     genotype = load_genotype(tmp_path / "out/genotype.json", "drc")
     assert genotype.architecture == "EDSRNet" and max(genotype.widths) < 16
-    thin = MODELS.build(dict(type="mmsrnas.ThinNet", generator=edsr, genotype=genotype))
+    thin = MODELS.build(dict(type="mmsrnas.PrunedNet", generator=edsr, genotype=genotype))
     weights = torch.load(tmp_path / "out/pruned.pth", weights_only=True)["state_dict"]
     thin.load_state_dict({k.removeprefix("generator."): v for k, v in weights.items()})
     params = sum(p.numel() for p in thin.parameters()) / sum(p.numel() for p in full.parameters())

@@ -33,6 +33,8 @@ def test_ranks_the_policy_beside_random_search(searched, rank):
     printed = rank(searched, "--num-samples", 4, "--top-k", 2, "--calibration-batches", 1)
     with open(searched / "derived/architectures.csv", newline="") as file:
         rows = list(csv.DictReader(file))
+    header = (searched / "derived/architectures.csv").read_text().splitlines()[0].split(",")
+    assert len(header) == len(set(header))
     assert sorted(row["group"] for row in rows) == ["argmax"] + ["random"] * 5 + ["sample"] * 4
     rewards = [float(row["reward"]) for row in rows]
     assert rewards == sorted(rewards, reverse=True)

@@ -4,7 +4,7 @@ import argparse
 
 from mmengine.config import Config, DictAction
 
-from mmsrnas.analysis import lr_size_of, measure_latency, upscale_factor_of
+from mmsrnas.analysis import input_size_of, measure_latency, read_hr_size
 from mmsrnas.apis import init_generator
 
 
@@ -12,7 +12,7 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Measure the latency of a network for one image")
     parser.add_argument("config", help="config file")
-    parser.add_argument("--hr", default="1280x720", help="WIDTHxHEIGHT of the output")
+    parser.add_argument("--hr", type=read_hr_size, default="1280x720", metavar="WxH")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, help="threads on the CPU")
     parser.add_argument("--channels-last", action="store_true")
@@ -28,11 +28,9 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     network = init_generator(cfg)
-    width, height = (int(side) for side in args.hr.split("x"))
-    lr_width, lr_height = lr_size_of((width, height), upscale_factor_of(network))
     latency = measure_latency(
         network,
-        (3, lr_height, lr_width),
+        input_size_of(network, args.hr),
         device=args.device,
         threads=args.threads,
         channels_last=args.channels_last,

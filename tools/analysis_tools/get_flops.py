@@ -11,24 +11,20 @@ from mmsrnas.analysis import complexity
 from mmsrnas.apis import init_generator
 
 
-def size(text: str) -> tuple[int, ...]:
-    """Reads ``1280x720``."""
-    return tuple(int(side) for side in text.lower().split("x"))
-
-
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Count parameters and Multi-Adds of a network")
     parser.add_argument("config", help="config file")
-    parser.add_argument("--hr", type=size, default=(1280, 720), help="WIDTHxHEIGHT of the output")
+    parser.add_argument("--hr", type=complexity.read_hr_size, default="1280x720", metavar="WxH")
     parser.add_argument(
-        "--shape", type=size, metavar="CxHxW", help="shape of the input, instead of --hr"
+        "--shape",
+        type=int,
+        nargs=3,
+        metavar=("C", "H", "W"),
+        help="shape of the input, instead of the size of the output",
     )
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
-    args = parser.parse_args()
-    if len(args.hr) != 2 or (args.shape and len(args.shape) != 3):
-        parser.error("expected --hr WIDTHxHEIGHT or --shape CxHxW, e.g. --hr 1280x720")
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -37,12 +33,7 @@ def main() -> None:
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
     network = init_generator(cfg)
-    if args.shape:
-        shape = args.shape
-    else:
-        scale = complexity.upscale_factor_of(network)
-        width, height = complexity.lr_size_of(args.hr, scale)
-        shape = (3, height, width)
+    shape = args.shape or complexity.input_size_of(network, args.hr)
     counts = complexity.count_complexity(network, shape)
     print(f"Network:     {type(network).__name__} of {args.config}")
     print(f"Input:       {shape[2]}x{shape[1]}, {shape[0]} channels")

@@ -1,7 +1,6 @@
 """Converts a released DLSR checkpoint: ``convert_dlsr.py SRC DST --genotype DLSR``."""
 
 import argparse
-import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -60,8 +59,9 @@ def convert(state: Mapping[str, Tensor], genotype: DLSRGenotype) -> DLSRNet:
             f"--genotype: it has the operations {genotype.ops}, the weights are those of {ops}."
         )
     channels = ours["conv_first.weight"].size(0)
-    scale = round((ours["upsample.0.weight"].size(0) / ours["conv_first.weight"].size(1)) ** 0.5)
-    net = DLSRNet(dataclasses.replace(genotype, mid_channels=channels), upscale_factor=scale)
+    in_channels = ours["conv_first.weight"].size(1)
+    scale = round((ours["upsample.0.weight"].size(0) / in_channels) ** 0.5)
+    net = DLSRNet(genotype, scale, channels, in_channels)
     net.load_state_dict(ours)
     return net.eval()
 
@@ -81,7 +81,7 @@ def check_connections(net: DLSRNet) -> None:
     claimed = net.genotype
     expected = input_error(net)
     for connections in one_cell_changed(claimed.connections):
-        net.genotype = dataclasses.replace(claimed, connections=connections)
+        net.genotype = claimed.replace(connections=connections)
         error = input_error(net)
         if error < expected:
             raise ValueError(

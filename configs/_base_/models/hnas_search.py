@@ -15,4 +15,3 @@ model = dict(
         controller=dict(type="mmsrnas.HNASController", compat="fixed"),
     )
 )
-custom_hooks = [dict(type="mmsrnas.GenotypeHook")]

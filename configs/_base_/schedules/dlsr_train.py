@@ -2,8 +2,11 @@
 optim_wrapper = dict(
     constructor="DefaultOptimWrapperConstructor",
     type="OptimWrapper",
-    optimizer=dict(type="Adam", lr=3e-4, betas=(0.9, 0.999), weight_decay=1e-8),
-    clip_grad=dict(max_norm=50 / 255),  # 50 for a loss on 0..255, ours is on [0, 1]
+    # The released eps, decay and clip are for a loss on 0..255, ours is on [0, 1].
+    optimizer=dict(
+        type="Adam", lr=3e-4, betas=(0.9, 0.999), eps=1e-8 / 255, weight_decay=1e-8 / 255
+    ),
+    clip_grad=dict(max_norm=50 / 255),
 )
 param_scheduler = dict(
     type="MultiStepLR",

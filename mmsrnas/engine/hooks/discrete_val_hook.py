@@ -43,7 +43,7 @@ class DiscreteValHook(Hook):
         if not hasattr(supernet, "discrete"):
             raise TypeError(
                 f"DiscreteValHook: {type(supernet).__name__} has no attribute `discrete`; take "
-                "the hook out of custom_hooks."
+                "the hook out of the config."
             )
 
     @torch.no_grad()

@@ -93,11 +93,15 @@ class DLSRBase(BaseModule):
         fan_in: Number of feature maps that each cell from the third on reads.
         mid_channels: Channels of the features.
         upscale_factor: Ratio of HR to LR size.
-        in_channels: Channels of the LR image.
-        out_channels: Channels of the HR image.
+        in_channels: Channels of the images.
         img_range: The value that the network sees for 1.0 of the input.
         init_cfg: Initialisation config of mmengine.
+
+    Attributes:
+        min_size: Smallest height and width of an LR image, in pixels.
     """
+
+    min_size = MIN_SIZE
 
     def __init__(
         self,
@@ -106,12 +110,12 @@ class DLSRBase(BaseModule):
         mid_channels: int,
         upscale_factor: int,
         in_channels: int = 3,
-        out_channels: int = 3,
         img_range: float = 255.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.upscale_factor = upscale_factor
+        self.in_channels = in_channels
         self.img_range = img_range
         self.conv_first = nn.Conv2d(in_channels, mid_channels, 3, padding=1)
         self.cells = nn.ModuleList(cells)
@@ -121,7 +125,7 @@ class DLSRBase(BaseModule):
         self.fuse = nn.Conv2d(len(cells) * mid_channels, mid_channels, 1)
         self.conv_last = nn.Conv2d(mid_channels, mid_channels, 3, padding=1)
         self.upsample = nn.Sequential(
-            nn.Conv2d(mid_channels, out_channels * upscale_factor**2, 3, padding=1),
+            nn.Conv2d(mid_channels, in_channels * upscale_factor**2, 3, padding=1),
             nn.PixelShuffle(upscale_factor),
         )
 
@@ -140,7 +144,7 @@ class DLSRBase(BaseModule):
             x: LR images ``(N, in_channels, H, W)`` in [0, 1], ``H`` and ``W`` at least 15.
 
         Returns:
-            SR images ``(N, out_channels, s * H, s * W)``, not clamped.
+            SR images ``(N, in_channels, s * H, s * W)``, not clamped.
 
         Raises:
             ValueError: The images are too small for the attention.

@@ -22,30 +22,40 @@ class DLSRNet(DLSRBase):
     Args:
         genotype: Name of a published genotype, path of a JSON file that a search wrote, its
             content, or the value.
-        upscale_factor: Ratio of HR to LR size.
-        mid_channels: Channels of the features; the genotype's where it is None.
-        kwargs: ``in_channels``, ``out_channels``, ``img_range`` and ``init_cfg`` of
+        upscale_factor: Ratio of HR to LR size; this and the following replace the genotype's value
+            where they are not None.
+        mid_channels: Channels of the features.
+        in_channels: Channels of the images.
+        kwargs: ``img_range`` and ``init_cfg`` of
             :class:`~mmsrnas.models.dlsr.modules.DLSRBase`.
 
+    Attributes:
+        genotype: The genotype of this network, with the replaced values.
+
     Raises:
-        GenotypeError: The genotype is unknown, wrong, or of another method.
+        GenotypeError: The genotype or an argument is unknown, wrong, or of another method.
     """
 
     def __init__(
         self,
         genotype: str | Path | Mapping[str, Any] | Genotype = "DLSR",
-        upscale_factor: int = 2,
+        upscale_factor: int | None = None,
         mid_channels: int | None = None,
+        in_channels: int | None = None,
         **kwargs: Any,
     ) -> None:
-        genotype = load_genotype(genotype, method="dlsr")
-        channels = mid_channels or genotype.mid_channels
+        genotype = load_genotype(genotype, method="dlsr").replace(
+            upscale_factor=upscale_factor, mid_channels=mid_channels, in_channels=in_channels
+        )
+        channels = genotype.mid_channels
         cells = [
             DLSRCell(channels, [OPS.get(op)(channels) for op in genotype.ops])
             for _ in range(genotype.num_cells)
         ]
         fan_in = [len(pair) for pair in genotype.connections]
-        super().__init__(cells, fan_in, channels, upscale_factor, **kwargs)
+        super().__init__(
+            cells, fan_in, channels, genotype.upscale_factor, genotype.in_channels, **kwargs
+        )
         self.genotype = genotype
 
     def connect(self, index: int, features: list[Tensor]) -> Tensor:

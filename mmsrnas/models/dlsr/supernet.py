@@ -39,7 +39,7 @@ class DLSRSupernet(DLSRBase):
         op_costs: Cost of each candidate: ``'params'`` counts its weights (which are also its
             multiply-accumulates per LR pixel), ``'official'`` takes the numbers of the released
             code, nine numbers (say, measured latencies) are taken as they are.
-        kwargs: ``in_channels``, ``out_channels``, ``img_range`` and ``init_cfg`` of
+        kwargs: ``in_channels``, ``img_range`` and ``init_cfg`` of
             :class:`~mmsrnas.models.dlsr.modules.DLSRBase`.
 
     Raises:
@@ -121,7 +121,9 @@ class DLSRSupernet(DLSRBase):
         """Decodes alpha and beta: the best candidates, and the best connections by the rule."""
         ops = tuple(DLSR_OPS[i] for i in self.alpha.argmax(dim=1).tolist())
         connections = tuple(self._connection(index) for index in range(2, len(self.cells)))
-        return DLSRGenotype(ops=ops, connections=connections, mid_channels=self.mid_channels)
+        return DLSRGenotype(
+            ops, connections, self.mid_channels, self.upscale_factor, self.in_channels
+        )
 
     def _connection(self, index: int) -> tuple[int, int]:
         weights = self.connection_weights(index)

@@ -1,6 +1,5 @@
 """The HiNAS network that a genotype describes."""
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,11 +66,12 @@ class HiNASNet(HiNASBase):
     Args:
         genotype: Name of a published genotype, path of a JSON file that a search wrote, its
             content, or the value.
-        task: ``'denoise'`` or ``'sr'``.
+        task: ``'denoise'`` or ``'sr'``; this and the following replace the genotype's value
+            where they are not None.
         upscale_factor: Ratio of HR to LR size; 1 for denoising.
         in_channels: Channels of the images, 1 for gray and 3 for colour.
-        base_channels: Channels of a node at multiplier 1; the genotype's where it is None. The
-            paper retrains with twice the channels of the search.
+        base_channels: Channels of a node at multiplier 1. The paper retrains with twice the
+            channels of the search.
         head: ``'official'`` activates the output of the first convolution twice, as the released
             code does; ``'residual'`` once.
         init_cfg: Initialisation config of mmengine.
@@ -84,17 +84,23 @@ class HiNASNet(HiNASBase):
     def __init__(
         self,
         genotype: str | Path | Mapping[str, Any] | Genotype,
-        task: str = "sr",
-        upscale_factor: int = 4,
-        in_channels: int = 3,
+        task: str | None = None,
+        upscale_factor: int | None = None,
+        in_channels: int | None = None,
         base_channels: int | None = None,
-        head: str = "residual",
+        head: str | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(task, upscale_factor, in_channels, head, init_cfg)
-        genotype = load_genotype(genotype, method="hinas")
-        if base_channels is not None:
-            genotype = dataclasses.replace(genotype, base_channels=base_channels)
+        genotype = load_genotype(genotype, method="hinas").replace(
+            task=task,
+            upscale_factor=upscale_factor,
+            in_channels=in_channels,
+            mid_channels=base_channels,
+            variant={"residual": "default"}.get(head, head),
+        )
+        task, in_channels = genotype.task, genotype.in_channels
+        head = "official" if genotype.variant == "official" else "residual"
+        super().__init__(task, genotype.upscale_factor, in_channels, head, init_cfg)
         self.genotype = genotype
         activation = genotype.activation
         self.act = build_activation(activation)
@@ -110,7 +116,7 @@ class HiNASNet(HiNASBase):
             )
             self.cells.append(HiNASCell(edges, width, activation))
             before, previous = previous, genotype.num_nodes * width
-        low = genotype.num_nodes * genotype.base_channels
+        low = genotype.num_nodes * genotype.mid_channels
         if genotype.low_level_cell is None:
             self.reduce = conv_norm(STEM_CHANNELS, low, 3, affine=False)
         self.context = build_context(task, previous, activation)

@@ -61,7 +61,7 @@ def translate_official_genotype(
     return HiNASGenotype(
         cells=tuple(tuple((names.get(op, op), source) for op, source in cell) for cell in cells),
         path=tuple(path),
-        base_channels=base_channels,
+        mid_channels=base_channels,
         activation=ACTIVATIONS[suffixes.pop()] if len(suffixes) == 1 else "leaky_relu",
     )
 

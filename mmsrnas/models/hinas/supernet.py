@@ -252,9 +252,13 @@ class HiNASSupernet(HiNASBase):
         return HiNASGenotype(
             cells=tuple(cells),
             path=path,
-            base_channels=self.base_channels,
+            mid_channels=self.base_channels,
             width_multipliers=self.width_multipliers,
             activation=self.activation,
+            task=self.task,
+            upscale_factor=self.upscale_factor,
+            in_channels=self.in_channels,
+            variant="official" if self.official else "default",
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from mmsrnas.genotypes import HNASGenotype
+from mmsrnas.models.sizes import HR_SIZE, lr_size_of
 
 from .modules import check_scale
 from .network import HNASNet
@@ -20,7 +21,7 @@ def multi_adds(
     genotype: HNASGenotype,
     channels: int = 64,
     upscale_factor: int = 2,
-    lr_size: Sequence[int] = (360, 640),
+    lr_size: Sequence[int] | None = None,
     official: bool = False,
 ) -> int:
     """Multiply-accumulates of the convolutions of the network for one image.
@@ -29,7 +30,7 @@ def multi_adds(
         genotype: The network.
         channels: Channels of a node.
         upscale_factor: Ratio of HR to LR size.
-        lr_size: Height and width of the LR image; the default gives an HR image of 1280x720.
+        lr_size: Height and width of the LR image; None is that of a 1280x720 HR image.
         official: Count as the released code does: transposed convolutions are free, and the two
             shifts by the mean colour are convolutions.
 
@@ -38,7 +39,7 @@ def multi_adds(
     """
     c, nodes, square = channels, genotype.num_nodes, upscale_factor**2
     before = genotype.upsampling_position
-    after = genotype.num_layers - 1 - before
+    after = genotype.num_cells - 1 - before
     ends = 27 * nodes * c
     preprocess = 2 * nodes * c**2
     normal = preprocess + sum(
@@ -52,7 +53,8 @@ def multi_adds(
     if official:
         per_pixel += 9 * (1 + square)
     attention = sum(op == "rcab" for op, _ in genotype.normal) * 2 * c * (c // 3)
-    return lr_size[0] * lr_size[1] * per_pixel + (before + after) * attention
+    height, width = lr_size or lr_size_of(HR_SIZE, upscale_factor)
+    return height * width * per_pixel + (before + after) * attention
 
 
 def num_parameters(genotype: HNASGenotype, channels: int = 64, upscale_factor: int = 2) -> int:
@@ -64,7 +66,7 @@ def num_parameters(genotype: HNASGenotype, channels: int = 64, upscale_factor: i
     upsampling = preprocess + sum(
         _upsampling_params(op, source, c, upscale_factor) for op, source in genotype.upsampling
     )
-    return ends + (genotype.num_layers - 1) * normal + upsampling
+    return ends + (genotype.num_cells - 1) * normal + upsampling
 
 
 def _normal_macs(op: str, c: int, scale: int, official: bool) -> int:
@@ -129,7 +131,7 @@ class HNASCost:
             ``'latency'``: seconds of :class:`HNASNet` on ``device``, the fastest of three runs.
         channels: Channels of the network that the search is for, not those of the supernet.
         upscale_factor: Ratio of HR to LR size.
-        lr_size: Height and width of the LR image.
+        lr_size: Height and width of the LR image; None is that of a 1280x720 HR image.
         device: Where latency is measured.
 
     Attributes:
@@ -146,7 +148,7 @@ class HNASCost:
         metric: str = "multi_adds",
         channels: int = 64,
         upscale_factor: int = 2,
-        lr_size: Sequence[int] = (360, 640),
+        lr_size: Sequence[int] | None = None,
         device: str = "cpu",
     ) -> None:
         if metric not in METRICS:
@@ -155,7 +157,7 @@ class HNASCost:
         self.metric = metric
         self.channels = channels
         self.upscale_factor = upscale_factor
-        self.lr_size = tuple(lr_size)
+        self.lr_size = tuple(lr_size or lr_size_of(HR_SIZE, upscale_factor))
         self.device = device
         self._measured: dict[HNASGenotype, float] = {}
         generator = torch.Generator().manual_seed(0)

@@ -90,7 +90,7 @@ class HNASNet(HNASBase):
 
     def _upsamples(self) -> list[bool]:
         position = self.genotype.upsampling_position
-        return [index == position for index in range(self.genotype.num_layers)]
+        return [index == position for index in range(self.genotype.num_cells)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Super-resolves.

@@ -97,7 +97,7 @@ class HNASSpace:
             normal=_edges(tokens[:half], self.normal_ops),
             upsampling=_edges(tokens[half:-1], self.upsampling_ops),
             upsampling_position=tokens[-1],
-            num_layers=self.num_layers,
+            num_cells=self.num_layers,
         )
 
     def encode(self, genotype: HNASGenotype) -> list[int]:
@@ -115,10 +115,10 @@ class HNASSpace:
 
     def check(self, genotype: HNASGenotype) -> None:
         """Raises :class:`GenotypeError` for a genotype that is not in this space."""
-        for field in ("num_layers", "num_nodes"):
-            if getattr(genotype, field) != getattr(self, field):
+        for field, ours in (("num_cells", self.num_layers), ("num_nodes", self.num_nodes)):
+            if getattr(genotype, field) != ours:
                 raise GenotypeError(
-                    f"genotype field '{field}': the search space has {getattr(self, field)}, "
+                    f"genotype field '{field}': the search space has {ours}, "
                     f"the genotype {getattr(genotype, field)}."
                 )
         for field in ("normal", "upsampling"):

@@ -1,21 +1,23 @@
-"""The price of an architecture in its search."""
+"""The cost of an architecture as a loss of its search."""
 
 from torch import Tensor, nn
 
 from mmsrnas.registry import MODELS
+
+from .precision import full_precision
 
 __all__ = ["ComplexityLoss"]
 
 
 @MODELS.register_module()
 class ComplexityLoss(nn.Module):
-    """Turns the expected cost of a supernet into a loss of the architecture step.
+    """Loss of the architecture step on the expected cost of a supernet.
 
     Args:
         loss_weight: Factor of the loss.
-        budget: Cost that is free of charge, in the unit of the supernet's ``expected_cost()``.
-            Without a budget the cost itself is the loss; with one, only the relative excess
-            ``max(cost / budget - 1, 0)`` is.
+        budget: Upper bound of the cost, in the unit of the supernet's ``expected_cost()``; there
+            is no penalty below it. Without a budget the cost itself is the loss; with one, only
+            the relative excess ``max(cost / budget - 1, 0)`` is.
 
     Raises:
         ValueError: ``budget`` is not positive.
@@ -28,6 +30,7 @@ class ComplexityLoss(nn.Module):
         self.loss_weight = loss_weight
         self.budget = budget
 
+    @full_precision
     def forward(self, cost: Tensor) -> Tensor:
         """Weighs a cost.
 

@@ -1,4 +1,4 @@
-"""Learning from a larger network."""
+"""Distance of a network from a larger one."""
 
 import torch
 import torch.nn.functional as F
@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from mmsrnas.models.pretrained import load_pretrained
 from mmsrnas.registry import MODELS
+
+from .precision import full_precision
 
 __all__ = ["DistillationLoss"]
 
@@ -100,9 +102,17 @@ class DistillationLoss(nn.Module):
         with torch.no_grad():
             target = self.teacher(lr)
         if self.layer is None:
-            return self.loss_weight * F.l1_loss(sr, target)
-        student, teacher = (self._seen.pop(name).mean(dim=1) for name in ("student", "teacher"))
-        return self.loss_weight / self._divisor * F.mse_loss(student, teacher)
+            return self.loss_weight * _image_distance(sr, target)
+        student, teacher = (self._seen.pop(name) for name in ("student", "teacher"))
+        return self.loss_weight / self._divisor * _feature_distance(student, teacher)
+
+
+_image_distance = full_precision(F.l1_loss)
+
+
+@full_precision
+def _feature_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    return F.mse_loss(student.mean(dim=1), teacher.mean(dim=1))
 
 
 class _Note:

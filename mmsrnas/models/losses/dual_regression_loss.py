@@ -7,9 +7,13 @@ from torch import Tensor, nn
 
 from mmsrnas.registry import MODELS
 
+from .precision import full_precision
+
 __all__ = ["DualRegressionLoss"]
 
 UNPAIRED = ("composed", "lowest")
+
+_distance = full_precision(F.l1_loss)
 
 
 @MODELS.register_module()
@@ -61,7 +65,7 @@ class DualRegressionLoss(nn.Module):
             return self.loss_weight * _levels(duals, images, lrs)
         share = paired.float().mean()
         alone = [image[~paired] for image in images]
-        loss = (1 - share) * F.l1_loss(self._cycle(duals, alone), lrs[0][~paired])
+        loss = (1 - share) * _distance(self._cycle(duals, alone), lrs[0][~paired])
         if paired.any():
             pairs = [[x[paired] for x in tensors] for tensors in (images, lrs)]
             loss = loss + share * _levels(duals, *pairs)
@@ -78,4 +82,4 @@ class DualRegressionLoss(nn.Module):
 
 def _levels(duals: Sequence[nn.Module], images: Sequence[Tensor], lrs: Sequence[Tensor]) -> Tensor:
     levels = zip(duals, images, lrs, strict=True)
-    return sum(F.l1_loss(dual(image), lr) for dual, image, lr in levels)
+    return sum(_distance(dual(image), lr) for dual, image, lr in levels)

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from mmsrnas.registry import MODELS
 
+from .precision import full_precision
+
 __all__ = ["HFENLoss"]
 
 
@@ -19,7 +21,7 @@ class HFENLoss(nn.Module):
 
     Args:
         loss_weight: Weight for images in 0..255; 0.2 in DLSR.
-        data_range: The white of the images.
+        data_range: Maximum pixel value of the images.
     """
 
     def __init__(self, loss_weight: float = 0.2, data_range: float = 1.0) -> None:
@@ -43,6 +45,7 @@ class HFENLoss(nn.Module):
         # A flat batch has no edge to normalise by.
         return edges / torch.where(peak > 1e-6 * self.data_range, peak, torch.ones_like(peak))
 
+    @full_precision
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Compares two batches ``(N, C, H, W)`` of at least 5 x 5 pixels.
 

@@ -1,14 +1,21 @@
 """Structural similarity as a loss."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmsrnas.registry import MODELS
 
+from .precision import full_precision
+
 __all__ = ["SSIMLoss"]
 
 MODES = ("log", "negative")
+
+MIN_SSIM = 0.01
+"""SSIM below which ``-log10`` is continued by its tangent."""
 
 
 @MODELS.register_module()
@@ -20,8 +27,10 @@ class SSIMLoss(nn.Module):
     Args:
         loss_weight: Weight of the loss.
         mode: ``'log'`` for ``-log10(SSIM)``, ``'negative'`` for ``1 - SSIM``; the SSIM is the mean
-            over batch, channels and pixels.
-        data_range: The white of the images.
+            over batch, channels and pixels. An untrained network may have a mean SSIM of zero or
+            less, where the logarithm is undefined: below 0.01 its tangent at 0.01 is taken, whose
+            gradient still increases the SSIM.
+        data_range: Maximum pixel value of the images.
 
     Raises:
         ValueError: Unknown ``mode``.
@@ -56,6 +65,7 @@ class SSIMLoss(nn.Module):
         luminance = (2 * mean1 * mean2 + c1) / (mean1.square() + mean2.square() + c1)
         return luminance * (2 * covariance + c2) / (variances + c2)
 
+    @full_precision
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Compares two batches ``(N, C, H, W)``.
 
@@ -63,4 +73,10 @@ class SSIMLoss(nn.Module):
             Scalar loss.
         """
         similarity = self.similarity(pred, target).mean()
-        return self.loss_weight * (-similarity.log10() if self.mode == "log" else 1 - similarity)
+        loss = -_log10(similarity) if self.mode == "log" else 1 - similarity
+        return self.loss_weight * loss
+
+
+def _log10(x: Tensor) -> Tensor:
+    tangent = math.log10(MIN_SSIM) + (x - MIN_SSIM) / (MIN_SSIM * math.log(10))
+    return torch.where(x > MIN_SSIM, x.clamp(min=MIN_SSIM).log10(), tangent)

@@ -6,12 +6,14 @@ from torch import Tensor, nn
 
 from mmsrnas.registry import MODELS
 
+from .precision import full_precision
+
 __all__ = ["SumLoss"]
 
 
 @MODELS.register_module()
 class SumLoss(nn.Module):
-    """Adds up losses of ``(pred, target)``; every loss carries its own ``loss_weight``.
+    """Sum of losses of ``(pred, target)``; every loss carries its own ``loss_weight``.
 
     Args:
         losses: Configs of the losses.
@@ -21,6 +23,7 @@ class SumLoss(nn.Module):
         super().__init__()
         self.losses = nn.ModuleList(MODELS.build(loss) for loss in losses)
 
+    @full_precision
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
         """Compares two batches ``(N, C, H, W)``.
 

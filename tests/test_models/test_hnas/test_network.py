@@ -96,7 +96,7 @@ def test_every_operation_works_at_every_scale(scale, position):
         normal=(("rcab", 0), ("up_and_down", 1), ("dil_conv_5x5", 2), ("sep_conv_3x3", 0)),
         upsampling=(("sub_pixel", 0), ("deconvolution", 1), ("deconvolution", 2), ("area", 0)),
         upsampling_position=position,
-        num_layers=3,
+        num_cells=3,
     )
     net = HNASNet(genotype, scale, channels=3)
     assert net(torch.rand(1, 3, 5, 4)).shape == (1, 3, 5 * scale, 4 * scale)

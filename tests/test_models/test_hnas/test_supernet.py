@@ -37,7 +37,7 @@ def test_equals_the_released_supernet_in_both_modes_of_normalisation(official):
                 (net.space.upsampling_ops[op], f) for op, f, _ in sample["arch_upsampling"]
             ),
             upsampling_position=sample["position_0based"],
-            num_layers=config["layers"],
+            num_cells=config["layers"],
         )
         output = net.eval()(x, genotype) * 255
         assert relative(output, sample["out_eval_f64"]) < 1e-9
@@ -131,7 +131,7 @@ def test_with_global_skip_all_architectures_start_as_bicubic_interpolation():
 
 def test_wrong_arguments_are_refused():
     net = HNASSupernet(num_layers=2, channels=3)
-    with pytest.raises(GenotypeError, match="'num_layers': the search space has 2"):
+    with pytest.raises(GenotypeError, match="'num_cells': the search space has 2"):
         net(torch.rand(1, 3, 4, 4), HNASSupernet(num_layers=3, channels=3).genotype())
     with pytest.raises(ValueError, match=r"normal_ops.*'conv_9x9'"):
         HNASSupernet(normal_ops=["conv_9x9"])

@@ -34,3 +34,20 @@ def test_sum_loss_adds_its_parts():
     pred, target = torch.rand(2, 2, 3, 12, 12)
     loss = SumLoss([dict(type="mmsrnas.HFENLoss", loss_weight=w) for w in (0.2, 0.3)])
     torch.testing.assert_close(loss(pred, target), HFENLoss(0.5)(pred, target))
+
+
+@pytest.mark.parametrize("data_range", [1.0, 255.0])
+def test_edges_are_normalised_by_their_maximum_down_to_a_millionth(data_range):
+    """Edges below a millionth of the range are rounding errors: they stay what they are."""
+    loss = HFENLoss(data_range=data_range)
+    image = torch.zeros(1, 1, 16, 16, dtype=torch.double)
+    image[..., 8:, :] = 1
+    peak = _raw_peak(loss, image)
+    above, below = (image * data_range * 1e-6 * factor / peak for factor in (1.5, 0.5))
+    assert loss.edges(above).max().item() == pytest.approx(1)
+    assert loss.edges(below).max().item() == pytest.approx(0.5e-6 * data_range)
+
+
+def _raw_peak(loss, image):
+    smooth = F.conv2d(image, loss.gauss.to(image.dtype))
+    return F.conv2d(smooth, loss.laplace.to(image.dtype), padding=1).max().item()

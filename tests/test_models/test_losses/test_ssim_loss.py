@@ -1,8 +1,11 @@
+import math
+
 import pytest
 import torch
 from skimage.metrics import structural_similarity
 
 from mmsrnas.models import SSIMLoss
+from mmsrnas.models.losses.ssim_loss import _log10
 
 
 def test_equals_the_original(refs):
@@ -38,3 +41,30 @@ def test_gradient_and_bad_mode():
     assert torch.autograd.gradcheck(lambda p: SSIMLoss()(p, target), x)
     with pytest.raises(ValueError, match="mode of SSIMLoss"):
         SSIMLoss(mode="ms")
+
+
+@pytest.mark.parametrize("contrast", [-1.0, -0.5])
+def test_gradient_increases_the_ssim_where_the_logarithm_is_undefined(contrast):
+    """The negative of an image has a negative SSIM."""
+    generator = torch.Generator().manual_seed(0)
+    target = torch.rand(1, 1, 32, 32, generator=generator)
+    pred = (target.mean() + contrast * (target - target.mean())).requires_grad_()
+    loss = SSIMLoss()
+    before = loss.similarity(pred, target).mean()
+    assert before < 0
+    (gradient,) = torch.autograd.grad(loss(pred, target), pred)
+    assert gradient.isfinite().all()
+    with torch.no_grad():
+        step = pred - 0.01 * gradient / gradient.abs().max()
+        assert loss.similarity(step, target).mean() > before
+        assert loss(step, target) < loss(pred, target)
+
+
+def test_continuation_of_the_logarithm_is_smooth():
+    x = torch.tensor([0.0099999, 0.0100001], dtype=torch.double, requires_grad=True)
+    value = _log10(x)
+    (slope,) = torch.autograd.grad(value.sum(), x)
+    assert value.tolist() == pytest.approx([-2, -2], abs=1e-4)
+    assert slope.tolist() == pytest.approx([100 / math.log(10)] * 2, rel=1e-4)
+    assert _log10(torch.tensor(0.5)).item() == pytest.approx(math.log10(0.5))
+    assert _log10(torch.tensor(-1.0)).item() == pytest.approx(-2 - 1.01 * 100 / math.log(10))

@@ -13,8 +13,8 @@ from torch.func import functional_call
 from mmsrnas.genotypes import DRCGenotype
 from mmsrnas.registry import MODELS
 
-from .sites import find_sites
-from .width_cost import WidthCost, fit_widths
+from .cost import WidthCost, fit_widths
+from .groups import find_sites
 
 __all__ = ["ChannelNumberSearch", "official_candidates"]
 

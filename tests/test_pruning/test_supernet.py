@@ -7,7 +7,7 @@ from mmsrnas.engine.second_order import second_order_gradients
 from mmsrnas.genotypes import GenotypeError
 from mmsrnas.models import DRNNet
 from mmsrnas.pruning import ChannelNumberSearch
-from mmsrnas.pruning.channel_number_search import official_candidates
+from mmsrnas.pruning.supernet import official_candidates
 from mmsrnas.registry import MODELS
 
 SMALL = dict(type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=2, mid_channels=8)
@@ -215,7 +215,7 @@ def test_searches_a_generator_of_mmagic():
     assert net.alpha["16"].grad.abs().sum() > 0
     genotype = net.genotype()
     thin = MODELS.build(
-        dict(type="mmsrnas.ThinNet", generator=edsr | dict(upscale_factor=2), genotype=genotype)
+        dict(type="mmsrnas.PrunedNet", generator=edsr | dict(upscale_factor=2), genotype=genotype)
     )
     full = sum(p.numel() for p in net.generator.parameters())
     assert 0.98 * 0.7 <= sum(p.numel() for p in thin.parameters()) / full <= 0.7

@@ -53,7 +53,7 @@ def find_sites(net: nn.Module) -> list[Site]:
         raise ValueError(
             f"{architecture} has no table of prunable sites; there are "
             f"{', '.join(ARCHITECTURES)}. Add its convolution pairs to "
-            "mmsrnas.pruning.sites.ARCHITECTURES."
+            "mmsrnas.pruning.groups.ARCHITECTURES."
         )
     modules = dict(net.named_modules())
     sites = []

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .sites import Site
+from mmsrnas.models.sizes import HR_SIZE, in_channels_of, lr_size_of
+
+from .groups import Site
 
 __all__ = ["COSTS", "WidthCost", "fit_widths"]
 
 COSTS = ("multi_adds", "params")
 TOLERANCE = 0.02
-HR_SIZE = (720, 1280)
-"""Height and width of the HR image for which papers count Multi-Adds."""
 
 
 class WidthCost:
@@ -99,7 +99,8 @@ def _output_pixels(
                 f"lr_size: {type(net).__name__} does not say its upscale_factor, so Multi-Adds "
                 "need the size of the LR image."
             )
-        lr_size = (HR_SIZE[0] // scale, HR_SIZE[1] // scale)
+        lr_size = lr_size_of(HR_SIZE, scale)
+    in_channels = in_channels_of(net)
     net = copy.deepcopy(net).to("meta").eval()
     pixels = dict.fromkeys(convs, 0)
 
@@ -109,7 +110,7 @@ def _output_pixels(
     for name in convs:
         net.get_submodule(name).register_forward_hook(lambda m, i, o, name=name: note(name, o))
     with torch.no_grad():
-        net(torch.empty(1, 3, *lr_size, device="meta"))
+        net(torch.empty(1, in_channels, *lr_size, device="meta"))
     return pixels
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmsrnas.genotypes import DRCGenotype
 
-from .sites import Site, find_sites
+from .groups import Site, find_sites
 from .upstream_cache import UpstreamCache
 
 __all__ = ["CRITERIA", "ChannelSelector"]
