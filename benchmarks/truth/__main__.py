@@ -25,7 +25,7 @@ from .table import append_row, read_rows, table_path
 from .training import evaluate, train
 
 REPEATED = 10
-"""Architectures, the first ones, that are trained with three seeds."""
+"""Architectures, spread evenly, that are trained with three seeds."""
 SEEDS = 3
 
 
@@ -35,8 +35,9 @@ def jobs(space: Space) -> Iterator[tuple[Genotype, int]]:
     genotypes: dict[Genotype, None] = {}
     while len(genotypes) < space.count:
         genotypes[space.sample(rng)] = None
+    interval = space.count // REPEATED
     for index, genotype in enumerate(genotypes):
-        yield from ((genotype, seed) for seed in range(SEEDS if index < REPEATED else 1))
+        yield from ((genotype, seed) for seed in range(1 if index % interval else SEEDS))
 
 
 def run(space: Space, genotype: Genotype, seed: int, images: Images, held: dict) -> dict:

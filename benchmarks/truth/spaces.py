@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype, Genotype
 from mmsrnas.models import DLSRNet
@@ -13,6 +14,27 @@ from mmsrnas.models import DLSRNet
 from .training import Recipe
 
 __all__ = ["SPACES", "Space"]
+
+
+class Anchored(nn.Module):
+    """A network whose output is added to the bicubic interpolation of its input.
+
+    Without it a network spends most of a short training on learning to interpolate, sooner or later
+    by chance: the same architecture differed by 0.65 dB between two seeds after 500 iterations.
+
+    Args:
+        net: Super-resolution network that has no such path of its own.
+        scale: Its upscale factor.
+    """
+
+    def __init__(self, net: nn.Module, scale: int) -> None:
+        super().__init__()
+        self.net = net
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarges ``(N, C, H, W)`` images."""
+        return self.net(x) + F.interpolate(x, scale_factor=self.scale, mode="bicubic")
 
 
 @dataclass(frozen=True)
@@ -44,5 +66,7 @@ def _sample_dlsr(rng: np.random.Generator) -> DLSRGenotype:
 
 
 SPACES = {
-    "dlsr": Space(_sample_dlsr, DLSRNet, Recipe(iterations=1000), count=80),
+    "dlsr": Space(
+        _sample_dlsr, lambda g: Anchored(DLSRNet(g), 2), Recipe(iterations=600), count=80
+    ),
 }

@@ -27,7 +27,7 @@ class Recipe:
     """
 
     iterations: int
-    lr: float = 1e-3
+    lr: float = 2e-3
     batch_size: int = 16
     patch_size: int = 24
     sigma: float = 0.0
