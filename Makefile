@@ -6,7 +6,7 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-denoise demo-hnas test lint format clean
+.PHONY: help venv demo demo-denoise demo-hnas test coverage matrix tables soak lint format clean fuzz
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -35,6 +35,21 @@ demo-hnas: venv  ## search by reinforcement learning, beside random search
 
 test: lint  ## formatting, lint and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+fuzz: venv  ## 20,000 mutations of the genotypes of every method
+	FUZZ=20000 $(BIN)/python -m pytest tests/test_genotypes/test_fuzz.py
+
+soak: venv  ## 60 kills of every strategy: each run must end with the bits of the whole one
+	$(BIN)/python benchmarks/kill_campaign.py --kills 60
+
+coverage: venv  ## share of the lines that the tests run, lines of new processes left out
+	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mmsrnas --cov-report=term:skip-covered
+
+matrix:  ## the environments of docs/get-started.md: builds each one, runs a search in it
+	$(PYTHON) tests/environments/matrix.py
+
+tables: venv  ## write the tables of configs/*/README.md from the metafile.yml beside them
+	$(BIN)/python tools/misc/make_tables.py
 
 lint: venv  ## formatting and lint only
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
-"""One mixed-level search step of DLSR against its literal evaluation: CPU time and memory.
+"""One mixed-level search step of DLSR against its reference evaluation: CPU time and memory.
 
-A step is one weight step on a batch and one architecture step on two batches. The literal
+A step is one weight step on a batch and one architecture step on two batches. The reference
 evaluation runs all nine candidates one by one, in the default memory format, and computes weight
 gradients in both steps. Run it on an idle machine:
 
@@ -18,19 +18,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmsrnas.models import DLSRSupernet, HFENLoss
-from mmsrnas.models.ops import MixedOp
+from mmsrnas.models.dlsr.ops import MixedOp
 
 
-def literal_mixed_op(mixed: MixedOp, x: Tensor, weights: Tensor) -> Tensor:
+def reference_mixed_op(mixed: MixedOp, x: Tensor, weights: Tensor) -> Tensor:
     """The definition: every candidate on its own, then the weighted sum."""
     return sum(w * op(x) for w, op in zip(weights, mixed.ops, strict=True))
 
 
 @contextmanager
-def literal_evaluation(net: DLSRSupernet) -> Iterator[None]:
+def reference_evaluation(net: DLSRSupernet) -> Iterator[None]:
     """Evaluates the supernet by the definition, in the default memory format."""
     algebraic = MixedOp.forward
-    MixedOp.forward = literal_mixed_op
+    MixedOp.forward = reference_mixed_op
     first = net.conv_first.register_forward_pre_hook(lambda _, args: (args[0].contiguous(),))
     dilated = [m for m in net.modules() if getattr(m, "dilation", (1, 1)) != (1, 1)]
     for module in dilated:
@@ -65,30 +65,30 @@ class SearchStep:
             parameter.requires_grad_(arch if id(parameter) in self.arch else weights)
             parameter.grad = None
 
-    def weight_step(self, literal: bool) -> None:
+    def weight_step(self, reference: bool) -> None:
         """Gradients of the weights on one batch."""
-        self.train(weights=True, arch=literal)
+        self.train(weights=True, arch=reference)
         self.loss(0).backward()
 
-    def arch_step(self, literal: bool) -> None:
+    def arch_step(self, reference: bool) -> None:
         """Gradients of alpha and beta on two batches, one after the other."""
-        self.train(weights=literal, arch=True)
+        self.train(weights=reference, arch=True)
         for index in (0, 1):
             self.loss(index).backward()
 
-    def cpu_seconds(self, literal: bool) -> list[float]:
+    def cpu_seconds(self, reference: bool) -> list[float]:
         """CPU time of the two steps."""
         marks = [time.process_time()]
         for step in (self.weight_step, self.arch_step):
-            step(literal)
+            step(reference)
             marks.append(time.process_time())
         return [end - begin for begin, end in itertools.pairwise(marks)]
 
-    def saved_bytes(self, literal: bool) -> list[int]:
+    def saved_bytes(self, reference: bool) -> list[int]:
         """Bytes that one forward pass keeps for the backward pass, for each of the two steps."""
         parameters = {p.untyped_storage().data_ptr() for p in self.net.parameters()}
         result = []
-        for weights, arch in ((True, literal), (literal, True)):
+        for weights, arch in ((True, reference), (reference, True)):
             self.train(weights=weights, arch=arch)
             storages: dict[int, int] = {}
 
@@ -109,10 +109,10 @@ def check_equality(channels: int) -> tuple[float, float]:
     """Largest relative difference of outputs and alpha gradients between both ways, in float64."""
     step = SearchStep(DLSRSupernet(mid_channels=channels), 1, torch.double)
     outputs, gradients = [], []
-    for literal in (True, False):
-        with literal_evaluation(step.net) if literal else nullcontext():
+    for reference in (True, False):
+        with reference_evaluation(step.net) if reference else nullcontext():
             outputs.append(step.net(step.lr[0]).detach())
-            step.arch_step(literal)
+            step.arch_step(reference)
             gradients.append(step.net.alpha.grad.clone())
     return tuple(float((a - b).abs().max() / a.abs().max()) for a, b in (outputs, gradients))
 
@@ -136,10 +136,10 @@ def main() -> None:
     seconds: dict[bool, list[list[float]]] = {True: [], False: []}
     saved = {}
     for _ in range(args.repeats + 1):
-        for literal in (True, False):
-            with literal_evaluation(step.net) if literal else nullcontext():
-                seconds[literal].append(step.cpu_seconds(literal))
-                saved[literal] = saved.get(literal) or step.saved_bytes(literal)
+        for reference in (True, False):
+            with reference_evaluation(step.net) if reference else nullcontext():
+                seconds[reference].append(step.cpu_seconds(reference))
+                saved[reference] = saved.get(reference) or step.saved_bytes(reference)
     best = {
         key: [min(column) for column in zip(*rows[1:], strict=True)]
         for key, rows in seconds.items()
@@ -155,11 +155,11 @@ def main() -> None:
     print_bound(args.channels, args.batch_size, sum(best[False]))
 
 
-def print_row(name: str, literal: float, ours: float, unit: str) -> None:
+def print_row(name: str, reference: float, ours: float, unit: str) -> None:
     """Prints one comparison."""
     print(
-        f"{name:28} literal {literal:8.2f} {unit:3}  ours {ours:8.2f} {unit:3}  "
-        f"ours/literal {ours / literal:.2f}  literal/ours {literal / ours:.2f}"
+        f"{name:28} reference {reference:8.2f} {unit:3}  ours {ours:8.2f} {unit:3}  "
+        f"ours/reference {ours / reference:.2f}  reference/ours {reference / ours:.2f}"
     )
 
 

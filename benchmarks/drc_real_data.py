@@ -10,9 +10,6 @@ Started again with the same options, it goes on after the last finished run.
 
 import argparse
 import json
-import runpy
-import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -21,13 +18,15 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmsrnas.apis import prune
 from mmsrnas.datasets import imresize
 from mmsrnas.datasets.resize import mod_crop
+from mmsrnas.files import atomic_write
 from mmsrnas.pruning import WidthCost, find_sites
 
 ROOT = Path(__file__).parents[1]
 SCALE = 2
-BUDGET = 0.5
+BUDGET_SHARE = 0.5
 SETS = ("Set5", "Set14")
 
 
@@ -35,8 +34,11 @@ def write_data(sources: list[Path], folder: Path) -> None:
     """HR images and their bicubic LR images, as PNG."""
     if folder.is_dir():
         return
-    partial = folder.with_suffix(".part")
-    shutil.rmtree(partial, ignore_errors=True)
+    with atomic_write(folder) as partial:
+        _write_pairs(sources, partial)
+
+
+def _write_pairs(sources: list[Path], partial: Path) -> None:
     for name in ("HR", f"LR_bicubic/X{SCALE}"):
         (partial / name).mkdir(parents=True)
     files = sorted(file for source in sources for file in source.glob("*.jpg"))
@@ -45,7 +47,6 @@ def write_data(sources: list[Path], folder: Path) -> None:
         cv2.imwrite(str(partial / f"HR/{index:04}.png"), image)
         lr = imresize(image, 1 / SCALE)
         cv2.imwrite(str(partial / f"LR_bicubic/X{SCALE}/{index:04}x{SCALE}.png"), lr)
-    partial.rename(folder)
 
 
 class TestResult(Hook):
@@ -118,16 +119,13 @@ class Experiment:
         cost = WidthCost(net, find_sites(net)).full()
         return result.metrics | {"params": params, "multi_adds": cost / 1e9}
 
-    def prune(self, name: str, checkpoint: Path, *widths: str) -> Path:
-        """Runs tools/prune.py."""
+    def prune(self, name: str, checkpoint: Path, **widths: str | float) -> Path:
+        """Prunes the full network; once."""
         folder = self.folder / f"{name}_pruned"
-        if (folder / "genotype.json").is_file():
-            return folder
-        config = self.folder / "prune.py"
-        self.config("train", 1).dump(config)
-        sys.argv = ["prune.py", str(config), str(checkpoint), *widths, "--work-dir", str(folder)]
-        sys.argv += ["--batches", "4", "--channels-per-step", "4", "--seed", str(self.seed)]
-        runpy.run_path(str(ROOT / "tools/prune.py"), run_name="__main__")
+        if not (folder / "genotype.json").is_file():
+            cfg = self.config("train", 1)
+            options = {"num_batches": 4, "channels_per_step": 4, "seed": self.seed}
+            prune(cfg, checkpoint, folder, **widths, **options)
         return folder
 
     def all(self) -> dict[str, dict[str, float]]:
@@ -140,11 +138,11 @@ class Experiment:
         full = self.folder / "full, with loop" / f"iter_{args.iters}.pth"
         self.run("search", self.config("search", args.search_iters, pretrained=str(full)))
         for name, widths in {
-            "searched": ("--genotype", str(self.folder / "search/genotype.json")),
-            "uniform": ("--uniform", str(BUDGET)),
-            "random": ("--random", str(BUDGET)),
+            "searched": {"genotype": str(self.folder / "search/genotype.json")},
+            "uniform": {"uniform": BUDGET_SHARE},
+            "random": {"random": BUDGET_SHARE},
         }.items():
-            folder = self.prune(name, full, *widths)
+            folder = self.prune(name, full, **widths)
             options = {
                 "generator.genotype": str(folder / "genotype.json"),
                 "pretrained": str(folder / "pruned.pth"),

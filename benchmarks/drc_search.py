@@ -1,10 +1,10 @@
-"""DRC: search forward, search step and channel selection against their literal evaluation.
+"""DRC: search forward, search step and channel selection against their reference evaluation.
 
-The literal search builds the weights of the channels in a double loop over candidates and channels,
-and its step takes five passes: the virtual step of the weights, the architecture gradient there,
-two for the second order, and the step of the weights. Ours takes two, the architecture gradient
-alone and the step of the weights. The literal selection computes the whole network in every pass.
-CPU time of one thread; run it on an idle machine:
+The reference search builds the weights of the channels in a double loop over candidates and
+channels, and its step takes five passes: the virtual step of the weights, the architecture gradient
+there, two for the second order, and the step of the weights. Ours takes two, the architecture
+gradient alone and the step of the weights. The reference selection computes the whole network in
+every pass. CPU time of one thread; run it on an idle machine:
 
     python benchmarks/drc_search.py
 """
@@ -20,16 +20,15 @@ import torch.nn.functional as F
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from mmsrnas.engine.second_order import second_order_gradients
-from mmsrnas.genotypes import DRCGenotype
+from mmsrnas.engine.virtual_step import virtual_step_gradients
 from mmsrnas.models import DRNNet, DualNet, DualRegressionLoss
-from mmsrnas.pruning import ChannelNumberSearch, ChannelSelector, find_sites
+from mmsrnas.pruning import ChannelNumberSearch, ChannelSelector
 from mmsrnas.pruning.supernet import official_candidates
 
-BUDGET = 0.7
+SHARE = 0.7
 
 
-def literal_channel_weights(net: ChannelNumberSearch) -> list[Tensor]:
+def reference_channel_weights(net: ChannelNumberSearch) -> list[Tensor]:
     """Six candidates with repetitions, one channel at a time, as the released code does."""
     position = dict.fromkeys(net.groups, 0)
     result = []
@@ -37,7 +36,7 @@ def literal_channel_weights(net: ChannelNumberSearch) -> list[Tensor]:
         key = str(site.width)
         merged = net.alpha[key][position[key]].softmax(0)
         position[key] += 1
-        options = official_candidates(site.width, BUDGET)
+        options = official_candidates(site.width, SHARE)
         probabilities = [merged[net.candidates[key].index(n)] / options.count(n) for n in options]
         kernel = net.generator.get_submodule(site.consumer).weight
         order = kernel.detach().abs().sum(dim=(0, 2, 3)).argsort(descending=True).tolist()
@@ -57,7 +56,7 @@ class Search:
         generator = dict(
             type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=blocks, mid_channels=channels
         )
-        self.net = ChannelNumberSearch(generator, BUDGET, candidates="official").to(dtype)
+        self.net = ChannelNumberSearch(generator, budget_share=SHARE, variant="official").to(dtype)
         self.duals = nn.ModuleList(DualNet(2, channels) for _ in range(2)).to(dtype)
         self.loss_dual = DualRegressionLoss(0.1)
         self.images = [
@@ -67,9 +66,9 @@ class Search:
         self.arch = [param for _, param in self.net.arch_parameters()]
         self.weights = [p for p in self.net.generator.parameters() if p.requires_grad]
 
-    def be_literal(self, literal: bool) -> None:
+    def be_reference(self, reference: bool) -> None:
         """Chooses how the weights of the channels are computed."""
-        function = literal_channel_weights if literal else ChannelNumberSearch.channel_weights
+        function = reference_channel_weights if reference else ChannelNumberSearch.channel_weights
         self.net.channel_weights = MethodType(function, self.net)
 
     def loss(self, batch: int) -> Tensor:
@@ -96,13 +95,13 @@ class Search:
         self.train(False, True)
         return list(torch.autograd.grad(self.loss(1), self.arch))
 
-    def step(self, literal: bool) -> None:
+    def step(self, reference: bool) -> None:
         """Gradients of the architecture, then of the weights."""
-        if literal:
+        if reference:
             self.train(True, True)
             count = len(self.weights)
             rates, decays = [1e-4] * count, [3e-4] * count
-            second_order_gradients(
+            virtual_step_gradients(
                 lambda: self.loss(0), lambda: self.loss(1), self.arch, self.weights, rates, decays
             )
         else:
@@ -128,8 +127,7 @@ def selection(cache: bool, blocks: int, channels: int, patch: int, batch: int) -
         primal = sum(F.l1_loss(o, t) for o, t in zip(outputs, batch["targets"], strict=True))
         return 255 * (primal + loss_dual(duals, outputs[1:], batch["targets"][:-1]))
 
-    full_widths = tuple(site.width for site in find_sites(net))
-    genotype = DRCGenotype("DRNNet", full_widths, (8,) * len(full_widths))
+    genotype = net.genotype.replace(widths=(8,) * len(net.genotype.widths))
     return ChannelSelector(net, genotype, batches, objective, cache=cache).run()
 
 
@@ -157,9 +155,9 @@ def main() -> None:
 
     exact = Search(args.blocks, args.channels, 32, 1, torch.double)
     gradients = {}
-    for literal in (True, False):
-        exact.be_literal(literal)
-        gradients[literal] = exact.arch_gradients()
+    for reference in (True, False):
+        exact.be_reference(reference)
+        gradients[reference] = exact.arch_gradients()
     pairs = zip(gradients[True], gradients[False], strict=True)
     difference = max(float((a - b).abs().max()) for a, b in pairs)
     largest = max(float(g.abs().max()) for g in gradients[True])
@@ -168,11 +166,11 @@ def main() -> None:
     size = (args.blocks, args.channels, args.patch, args.batch_size)
     search = Search(*size, torch.float)
     rows: dict[str, list[float]] = {"search forward": [], "search step": []}
-    for literal in (True, False):
-        search.be_literal(literal)
-        search.step(literal)  # warm-up
+    for reference in (True, False):
+        search.be_reference(reference)
+        search.step(reference)  # warm-up
         rows["search forward"].append(seconds(search.forward, args.repeats))
-        step = lambda literal=literal: search.step(literal)  # noqa: E731
+        step = lambda reference=reference: search.step(reference)  # noqa: E731
         rows["search step"].append(seconds(step, args.repeats))
     small = (4, args.channels, 64, 1)
     chosen = {}
@@ -184,10 +182,10 @@ def main() -> None:
         seconds(lambda cache=cache: select(cache), 1) for cache in (False, True)
     ]
     same = all(torch.equal(a, b) for a, b in zip(chosen[True], chosen[False], strict=True))
-    for name, (literal, ours) in rows.items():
+    for name, (reference, ours) in rows.items():
         print(
-            f"{name:20} literal {literal:7.3f} s  ours {ours:7.3f} s  "
-            f"literal/ours {literal / ours:.2f}"
+            f"{name:20} reference {reference:7.3f} s  ours {ours:7.3f} s  "
+            f"reference/ours {reference / ours:.2f}"
         )
     print(f"selected channels are {'the same' if same else 'NOT the same'}")
 

@@ -55,7 +55,7 @@ def shared_options(cfg: Config, iters: int, patch: int, batch: int) -> None:
     for loader in loaders:
         loader.update(num_workers=0, persistent_workers=False)
     cfg.train_dataloader.batch_size = batch
-    cfg.train_dataloader.dataset.pipeline[2].crop_size = (patch, patch)
+    cfg.train_dataloader.dataset.patch_size = patch
     cfg.val_dataloader.dataset.index_range = (294, 296)
     cfg.train_cfg.update(max_iters=iters, val_interval=iters)
     cfg.default_hooks.logger.interval = max(iters // 10, 1)
@@ -68,9 +68,9 @@ def shared_options(cfg: Config, iters: int, patch: int, batch: int) -> None:
 def search(work_dir: Path, iters: int) -> Path:
     """Searches with narrow cells on small patches; returns the genotype's file."""
     cfg = Config.fromfile(CONFIGS / "hinas_denoise_search_bsd500.py")
-    cfg.model.generator.update(base_channels=4)
+    cfg.model.generator.update(mid_channels=4)
     shared_options(cfg, iters, patch=32, batch=4)
-    cfg.train_dataloader.dataset.pipeline[5].sigma = list(SIGMAS)
+    cfg.train_dataloader.dataset.sigma = list(SIGMAS)
     cfg.param_scheduler.iters_per_epoch = max(iters // 100, 1)
     arch = cfg.default_hooks.arch_optimizer
     arch.optimizer.lr = 1e-2
@@ -90,7 +90,7 @@ def train_and_test(generator: dict, work_dir: Path, iters: int, images: int) -> 
     cfg = Config.fromfile(CONFIGS / "hinas_denoise_sigma50_bsd500.py")
     cfg.model.generator = generator
     shared_options(cfg, iters, patch=48, batch=8)
-    cfg.train_dataloader.dataset.pipeline[5].sigma = list(SIGMAS)
+    cfg.train_dataloader.dataset.sigma = list(SIGMAS)
     cfg.optim_wrapper = dict(optimizer=dict(type="Adam", lr=2e-3))
     cfg.param_scheduler = dict(type="CosineAnnealingLR", by_epoch=False, T_max=iters, eta_min=1e-5)
     loader = cfg.test_dataloader[0]
@@ -98,7 +98,7 @@ def train_and_test(generator: dict, work_dir: Path, iters: int, images: int) -> 
     for sigma in SIGMAS:
         test = deepcopy(loader)
         test.dataset.index_range = (0, images)
-        test.dataset.pipeline[1].sigma = sigma
+        test.dataset.sigma = sigma
         metrics = [
             dict(type=f"mmsrnas.{metric}", prefix=f"sigma{sigma}") for metric in ("PSNR", "SSIM")
         ]
@@ -132,7 +132,7 @@ def main() -> None:
         task="denoise",
         upscale_factor=1,
         in_channels=1,
-        base_channels=8,
+        mid_channels=8,
     )
     params = size(HiNASNet(**{k: v for k, v in hinas.items() if k != "type"}))
     layers = next(n for n in range(1, 50) if size(PlainNet(num_layers=n)) >= params)

@@ -1,8 +1,8 @@
 """Time and memory of a search step of HiNAS: ``python benchmarks/hinas_search.py``.
 
-Compares the default evaluation of the supernet with the literal one, which computes every term of
+Compares the default evaluation of the supernet with the reference one, which computes every term of
 the mixed sums on its own as the released code does, on the released configurations. A search step
-is one architecture step (gradients of alpha and beta) and one weight step. The literal evaluation
+is one architecture step (gradients of alpha and beta) and one weight step. The reference evaluation
 takes the gradients of all parameters in both, as the released code does. Times are CPU seconds of
 one thread, the least of several turns that alternate between the variants; memory is what is
 allocated in the forward pass and still alive when the backward pass starts.
@@ -21,17 +21,17 @@ from mmsrnas.models import HiNASSupernet
 
 TASKS = {
     "denoise 3 x 4, F=10": (
-        dict(task="denoise", upscale_factor=1, num_layers=3, num_nodes=4, base_channels=10),
+        dict(task="denoise", upscale_factor=1, num_cells=3, num_nodes=4, mid_channels=10),
         (2, 1, 64, 64),
     ),
     "SR x4 2 x 3, F=8": (
-        dict(task="sr", upscale_factor=4, num_layers=2, num_nodes=3, base_channels=8),
+        dict(task="sr", upscale_factor=4, num_cells=2, num_nodes=3, mid_channels=8),
         (2, 3, 48, 48),
     ),
 }
 VARIANTS = {
-    "literal, no cell sharing": dict(literal=True, share_cells=False),
-    "literal": dict(literal=True),
+    "reference, no cell sharing": dict(reference=True, share_cells=False),
+    "reference": dict(reference=True),
     "default, no cell sharing": dict(share_cells=False),
     "default": {},
     "default, with_cp": dict(with_cp=True),
@@ -47,13 +47,13 @@ def backward(net: nn.Module, x: Tensor, params: Sequence[nn.Parameter]) -> None:
     net.zero_grad(set_to_none=True)
 
 
-def search_step(net: nn.Module, x: Tensor, literal: bool) -> None:
+def search_step(net: nn.Module, x: Tensor, reference: bool) -> None:
     """One architecture step and one weight step, without the optimizers."""
     arch = [param for _, param in net.arch_parameters()]
     others = {id(param) for param in arch}
     weights = [param for param in net.parameters() if id(param) not in others]
     for params in (arch, weights):
-        backward(net, x, [*arch, *weights] if literal else params)
+        backward(net, x, [*arch, *weights] if reference else params)
 
 
 def kept_memory(net: nn.Module, x: Tensor) -> float:
@@ -72,7 +72,7 @@ def cpu_seconds(nets: dict[str, nn.Module], x: Tensor, turns: int) -> dict[str, 
     for _ in range(turns):
         for name, net in nets.items():
             start = time.process_time()
-            search_step(net, x, "literal" in name)
+            search_step(net, x, "reference" in name)
             seconds[name] = min(seconds[name], time.process_time() - start)
     return seconds
 
@@ -86,21 +86,19 @@ def main() -> None:
     for task, (kwargs, size) in TASKS.items():
         x = torch.rand(size)
         nets = {
-            name: HiNASSupernet(**kwargs, in_channels=size[1], head="official", **variant)
+            name: HiNASSupernet(**kwargs, in_channels=size[1], variant="official", **variant)
             for name, variant in VARIANTS.items()
         }
         memory = {name: kept_memory(net, x) for name, net in nets.items()}
         seconds = cpu_seconds(nets, x, turns)
         print(f"\n{task}, batch {' x '.join(map(str, size))}")
-        print(
-            f"{'variant':26s} {'KiB/pixel':>10s} {'of literal':>10s} {'step, s':>9s} {'speed':>6s}"
-        )
+        print(f"{'variant':26s} {'KiB/pixel':>10s} {'share':>10s} {'step, s':>9s} {'speed':>6s}")
         for name in nets:
             print(
-                f"{name:26s} {memory[name]:10.1f} {memory[name] / memory['literal']:9.2f}x "
-                f"{seconds[name]:9.2f} {seconds['literal'] / seconds[name]:5.2f}x"
+                f"{name:26s} {memory[name]:10.1f} {memory[name] / memory['reference']:9.2f}x "
+                f"{seconds[name]:9.2f} {seconds['reference'] / seconds[name]:5.2f}x"
             )
-        for kind in ("literal", "default"):
+        for kind in ("reference", "default"):
             ratio = memory[f"{kind}, no cell sharing"] / memory[kind]
             print(f"cell sharing, {kind}: {ratio:.2f}x less memory")
 

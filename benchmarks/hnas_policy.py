@@ -23,16 +23,17 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 
-from mmsrnas.engine.runner import PolicyGradient, Reward
+from mmsrnas.engine.runner import PolicyGradient
 from mmsrnas.genotypes import load_genotype
 from mmsrnas.models import HNASController
 from mmsrnas.models.hnas.cost import HNASCost
-from mmsrnas.models.hnas.space import HNASSpace
+from mmsrnas.models.hnas.decoding import HNASSpace
+from mmsrnas.models.hnas.reward import HNASReward
 
 SCHEDULE = Path(__file__).parents[1] / "configs/_base_/schedules/hnas_search.py"
 SPACE = HNASSpace()
 COST = HNASCost(SPACE)
-COST_REWARD = Reward(0.2, COST)
+COST_REWARD = HNASReward(0.2, COST, psnr_std=torch.tensor(1.0))
 TARGET = torch.tensor(SPACE.encode(load_genotype("HNAS_A")))
 
 Rewards = Callable[[torch.Tensor], torch.Tensor]
@@ -42,7 +43,7 @@ def cost_rewards(tokens: torch.Tensor) -> torch.Tensor:
     """Rewards of architectures that all have the PSNR of bicubic interpolation."""
     flat = torch.zeros(len(tokens))
     genotypes = [SPACE.decode(row) for row in tokens]
-    return COST_REWARD(flat, torch.tensor(0.0), torch.tensor(1.0), genotypes)
+    return COST_REWARD(flat, genotypes, reference=torch.tensor(0.0))
 
 
 def target_rewards(tokens: torch.Tensor) -> torch.Tensor:
@@ -85,7 +86,7 @@ def learn(rewards: Rewards, scale: float, seed: int, updates: int) -> tuple[list
                 "update": update,
                 "reward": values.mean().item(),
                 "cost": relative_cost(sample.tokens),
-                "entropy": log["entropy"].item(),
+                "entropy": log["entropy"].item() / SPACE.max_entropy(),
             }
         )
     with torch.no_grad():

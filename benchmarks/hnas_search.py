@@ -3,9 +3,10 @@
 Compares, in one run on one thread and on the same random architectures of the published space
 (12 layers, 8 channels, x2, 16 patches of 48x48),
 
-* the literal step of the released code: one sampled architecture, features in NCHW, the upsampling
-  cell evaluated twice; the policy step samples inside the forward pass, so that autograd records
-  the supernet as well, and runs the supernet once more on 1x3x48x48 to count multiply-accumulates;
+* the step of the released code as a reference: one sampled architecture, features in NCHW, the
+  upsampling cell evaluated twice; the policy step samples inside the forward pass, so that autograd
+  records the supernet as well, and runs the supernet once more on 1x3x48x48 to count
+  multiply-accumulates;
 * ours, with as many samples per policy step as there are architectures; and the same on a quarter
   of the patches, as the configs have it.
 
@@ -24,21 +25,24 @@ import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmsrnas.engine.runner import PolicyGradient, Reward
-from mmsrnas.engine.runner.reward import batch_psnr, mean_of_others
-from mmsrnas.genotypes import HNASGenotype
+from mmsrnas.engine.runner import PolicyGradient
+from mmsrnas.engine.runner.policy_gradient import reinforce_loss
+from mmsrnas.genotypes import HNAS_NORMAL_OPS, HNASGenotype
 from mmsrnas.models import HNASSupernet
-from mmsrnas.models.hnas.controller import reinforce_loss
 from mmsrnas.models.hnas.cost import HNASCost
 from mmsrnas.models.hnas.normalization import batch_statistics
+from mmsrnas.models.hnas.reward import HNASReward, batch_psnr
 from mmsrnas.models.ops import Depthwise
 
+PUBLISHED = dict(normal_ops=HNAS_NORMAL_OPS, variant="paper")
+"""The space of the released code, with all operations on all edges."""
 
-class LiteralSupernet(HNASSupernet):
+
+class ReferenceSupernet(HNASSupernet):
     """The same weights, evaluated as the released code does."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(**PUBLISHED)
         for module in self.modules():
             if isinstance(module, Depthwise):  # without our way around slow dilated ones
                 module.forward = partial(nn.Conv2d.forward, module)
@@ -46,12 +50,12 @@ class LiteralSupernet(HNASSupernet):
     def run_cells(self, x: Tensor, cells: Sequence) -> Tensor:
         """Evaluates every upsampling cell twice."""
         output = self.stem(x * self.img_range - self.mean)
-        previous = current = output
+        previous = before_previous = output
         for cell, upsamples in cells:
-            output = cell(F.relu(previous), F.relu(current))
+            output = cell(F.relu(previous), F.relu(before_previous))
             if upsamples:
-                output = cell(F.relu(previous), F.relu(current))
-            previous, current = (output if upsamples else current), output
+                output = cell(F.relu(previous), F.relu(before_previous))
+            previous, before_previous = output, output if upsamples else previous
         return (self.conv_last(output) + self.mean) / self.img_range
 
 
@@ -76,19 +80,19 @@ class Steps:
 
     def __init__(self, batch: int, size: int) -> None:
         torch.manual_seed(0)
-        self.net, self.literal = HNASSupernet(), LiteralSupernet()
-        self.literal.load_state_dict(self.net.state_dict())
+        self.net, self.reference = HNASSupernet(**PUBLISHED), ReferenceSupernet()
+        self.reference.load_state_dict(self.net.state_dict())
         self.lr = torch.rand(batch, 3, size, size)
         self.hr = torch.rand(batch, 3, 2 * size, 2 * size)
         self.optimizers = {
             net: (
-                torch.optim.Adam([p for n, p in net.named_parameters() if "controller" not in n]),
-                OptimWrapper(torch.optim.Adam(net.controller.parameters())),
+                torch.optim.Adam([p for n, p in net.named_parameters() if "policy" not in n]),
+                OptimWrapper(torch.optim.Adam(net.policy.parameters())),
             )
-            for net in (self.net, self.literal)
+            for net in (self.net, self.reference)
         }
-        self.reward = Reward(0.6, HNASCost(self.net.space))
-        self.gradient = PolicyGradient(self.net.controller)
+        self.reward = HNASReward(0.6, HNASCost(self.net.space), torch.tensor(1.0))
+        self.gradient = PolicyGradient(self.net.policy)
 
     def train(self, net: HNASSupernet, genotype: HNASGenotype) -> None:
         """One step on the weights."""
@@ -97,11 +101,11 @@ class Steps:
         optimizer.step()
         optimizer.zero_grad()
 
-    def literal_policy(self, genotype: HNASGenotype) -> None:
+    def reference_policy(self, genotype: HNASGenotype) -> None:
         """One step on the policy that scores one architecture, with its graph."""
-        net = self.literal
+        net = self.reference
         net.train()
-        sample = net.controller.evaluate(torch.tensor([net.space.encode(genotype)]))
+        sample = net.policy.evaluate(torch.tensor([net.space.encode(genotype)]))
         sr = net(self.lr, genotype)
         cost = 5e-9 * counted_multi_adds(net, genotype)
         psnr = batch_psnr(sr.detach() * 255, self.hr * 255, 8)
@@ -113,13 +117,13 @@ class Steps:
         """One step on the policy that scores all architectures on the first images."""
         net = self.net
         tokens = [net.space.encode(genotype) for genotype in genotypes]
-        sample = net.controller.evaluate(torch.tensor(tokens))
+        sample = net.policy.evaluate(torch.tensor(tokens))
         lr, target = self.lr[:images], self.hr[:images] * 255
         with torch.no_grad(), batch_statistics():
             scores = [self.reward.psnr(net(lr, g) * 255, target) for g in genotypes]
         self.reward.bicubic_psnr(lr * 255, target)  # for the log
         psnr = torch.stack(scores)
-        rewards = self.reward(psnr, mean_of_others(psnr), torch.tensor(1.0), genotypes)
+        rewards = self.reward(psnr, genotypes)
         self.gradient.update(sample, rewards, self.optimizers[net][1], 0.5)
 
 
@@ -177,7 +181,7 @@ def main() -> None:
     genotypes = [space.decode(row) for row in rows]
     with torch.no_grad(), batch_statistics():
         difference = max(
-            (steps.net(steps.lr, g) - steps.literal(steps.lr, g)).abs().max().item()
+            (steps.net(steps.lr, g) - steps.reference(steps.lr, g)).abs().max().item()
             for g in genotypes
         )
     assert difference < 1e-3, difference
@@ -187,18 +191,18 @@ def main() -> None:
         return sum(seconds(lambda g=g: function(g), args.repeats) for g in genotypes)
 
     count = len(genotypes)
-    literal = each(steps.literal_policy) / count
+    reference = each(steps.reference_policy) / count
     images = {n: f"policy, {n} patches per score" for n in (args.batch, args.batch // 4)}
     ours = {
         n: seconds(lambda n=n: steps.policy(genotypes, n), args.repeats) / count for n in images
     }
-    train_literal = each(lambda g: steps.train(steps.literal, g)) / count
+    train_reference = each(lambda g: steps.train(steps.reference, g)) / count
     train_ours = each(lambda g: steps.train(steps.net, g)) / count
-    print(f"{'CPU seconds per architecture':30} literal    ours   ratio")
-    rows = [(name, literal, ours[n]) for n, name in images.items()]
-    rows.append(("training of the supernet", train_literal, train_ours))
+    print(f"{'CPU seconds per architecture':30} reference   ours   ratio")
+    rows = [(name, reference, ours[n]) for n, name in images.items()]
+    rows.append(("training of the supernet", train_reference, train_ours))
     for name, before, after in rows:
-        print(f"{name:30} {before:7.3f} {after:7.3f} {before / after:6.2f}x")
+        print(f"{name:30} {before:9.3f} {after:7.3f} {before / after:6.2f}x")
     print("time of our policy step:")
     for kind, share in sorted(breakdown(steps, genotypes).items(), key=lambda item: -item[1]):
         print(f"  {kind:30} {share:6.1%}")

@@ -5,7 +5,7 @@ Every repair waits until the module that needs it is imported, and does nothing 
 imports cleanly: :func:`skipped_modules` is empty then, and modules and loaders are the ordinary
 ones.
 
-Four repairs:
+Six repairs:
 
 * numpy >= 2 has no ``bool8``, which mmagic uses: an alias.
 * torchvision from PyPI beside a CPU build of torch lacks the declaration of two operators.
@@ -14,6 +14,9 @@ Four repairs:
   package is missing or broken is skipped; its classes say what to install when they are built.
 * torch >= 2.6 loads only what is known to be harmless: the log history in mmengine's checkpoints
   is added to that list, so that a run resumes.  The protection stays on.
+* torch < 2.6, and the download of a checkpoint with every torch, load anything by default: mmengine
+  gets loaders that load safely and say what they refuse.
+* mmengine reads YAML with tags that make objects and call functions: it gets a plain reader.
 """
 
 import ast
@@ -24,16 +27,18 @@ import importlib.util
 import pickle
 import sys
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from io import StringIO
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
+from urllib.parse import urlparse
 
 import numpy as np
 
-__all__ = ["apply", "explain_refused_checkpoint", "skipped_modules"]
+__all__ = ["CheckpointError", "apply", "load_tensors", "skipped_modules"]
 
 _skipped: dict[str, Exception] = {}
 
@@ -73,30 +78,56 @@ def apply() -> None:
         np.bool8 = np.bool_
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-        if "mmengine.logging.history_buffer" in sys.modules:
-            _allow_history_buffer(sys.modules["mmengine.logging.history_buffer"])
+        for name, repair in _REPAIRS_AFTER_IMPORT.items():
+            if name in sys.modules:
+                repair(sys.modules[name])
 
 
-@contextmanager
-def explain_refused_checkpoint(source: str | Path) -> Iterator[None]:
-    """Turns torch's refusal to unpickle arbitrary code into an error that says what to do.
+class CheckpointError(ValueError):
+    """A checkpoint file that cannot serve; the message names it and says why."""
+
+
+def load_tensors(path: str | Path, map_location: object = "cpu") -> object:
+    """Content of a file that ``torch.save`` wrote, if it is tensors and plain values only.
 
     Args:
-        source: The checkpoint that is loaded inside the ``with`` block.
+        path: The file.
+        map_location: As for ``torch.load``.
 
     Raises:
-        pickle.UnpicklingError: With the file's name, the refused object and the opt-in.
+        FileNotFoundError: There is no such file.
+        CheckpointError: It holds anything else, which could run code; or it is damaged.
     """
+    import torch
+
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"checkpoint '{path}' does not exist.")
+    _refuse_compressed(path)
     try:
-        yield
-    except pickle.UnpicklingError as error:
-        reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), str(error))
-        raise pickle.UnpicklingError(
-            f"{source} was refused, because it does not consist of tensors and plain values only, "
-            f"and loading anything else can run code hidden in it.\n  {reason.strip()}\n"
-            "If the file is intact and you trust its source, repeat the command with the "
-            "environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1."
+        return torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # of many types, depending on what is damaged
+        reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "")
+        if not isinstance(error, pickle.UnpicklingError) or not reason:
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise CheckpointError(f"'{path}' is damaged, or no checkpoint: {first}") from None
+        raise CheckpointError(
+            f"'{path}' was refused: it does not consist of tensors and plain values only, and "
+            f"loading anything else can run code hidden in it.\n  {reason.strip()}\n"
+            "If you trust its source, save its weights alone, where it may run code:\n"
+            f"  python -c \"import torch; c = torch.load('{path}', weights_only=False); "
+            "torch.save({'state_dict': c['state_dict']}, 'weights.pth')\""
         ) from None
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Tensors are stored as they are: what is compressed can be of any size in memory."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > path.stat().st_size:
+        raise CheckpointError(f"'{path}' was refused: it is compressed, to {size} bytes unpacked.")
 
 
 class _Loader(importlib.abc.Loader):
@@ -295,11 +326,6 @@ def _execute_torchvision(loader: importlib.abc.Loader, module: ModuleType) -> No
         loader.exec_module(module)
 
 
-def _execute_history_buffer(loader: importlib.abc.Loader, module: ModuleType) -> None:
-    loader.exec_module(module)
-    _allow_history_buffer(module)
-
-
 def _allow_history_buffer(module: ModuleType) -> None:
     """Lets torch's safe loading read mmengine's log history: numbers in numpy arrays."""
     import torch
@@ -314,15 +340,42 @@ def _allow_history_buffer(module: ModuleType) -> None:
             raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr({owner}, {name!r})")
         return getattr(owner, name)
 
-    multiarray = (getattr(np, "_core", None) or np.core).multiarray
+    # Asked of the values, since numpy moved these functions from one private module to another.
+    reconstruct, scalar = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
     allow(
         [history_buffer, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
     )
     # HistoryBuffer pickles its methods by getattr: allowed for these only.
     allow([_under_name("builtins.getattr", statistic)])
     for package in ("numpy._core", "numpy.core"):  # as numpy 2 and numpy 1 wrote it
-        for function in (multiarray._reconstruct, multiarray.scalar):
+        for function in (reconstruct, scalar):
             allow([_under_name(f"{package}.multiarray.{function.__name__}", function)])
+
+
+def _load_safely(module: ModuleType) -> None:
+    """Makes mmengine's loaders of files and addresses safe with every torch."""
+
+    def load_from_local(filename: str, map_location: object = None) -> object:
+        return load_tensors(filename, map_location)
+
+    def load_from_http(filename: str, map_location: object = None) -> object:
+        import torch
+
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / Path(urlparse(filename).path).name
+        if not path.is_file():
+            torch.hub.download_url_to_file(filename, str(path))  # by a temporary file
+        return load_tensors(path, map_location)
+
+    register = module.CheckpointLoader.register_scheme
+    register("", loader=load_from_local, force=True)
+    register(("http://", "https://"), loader=load_from_http, force=True)
+
+
+def _read_plain_yaml(module: ModuleType) -> None:
+    """Refuses YAML tags that make objects: a config in YAML is data."""
+    module.Loader = getattr(module.yaml, "CSafeLoader", module.yaml.SafeLoader)
 
 
 def _under_name(path: str, function: Callable) -> Callable:
@@ -332,11 +385,27 @@ def _under_name(path: str, function: Callable) -> Callable:
         return function(*args)
 
     renamed.__module__, _, renamed.__qualname__ = path.rpartition(".")
+    renamed.__name__ = renamed.__qualname__  # which torch 2.6 and older read
     return renamed
 
 
+def _then(repair: Callable[[ModuleType], None]) -> Callable:
+    """Executes a module, and repairs it afterwards."""
+
+    def execute(loader: importlib.abc.Loader, module: ModuleType) -> None:
+        loader.exec_module(module)
+        repair(module)
+
+    return execute
+
+
+_REPAIRS_AFTER_IMPORT: dict[str, Callable[[ModuleType], None]] = {
+    "mmengine.fileio.handlers.yaml_handler": _read_plain_yaml,
+    "mmengine.logging.history_buffer": _allow_history_buffer,
+    "mmengine.runner.checkpoint": _load_safely,
+}
 _REPAIRS: dict[str, Callable[[importlib.abc.Loader, ModuleType], None]] = {
     "mmagic": _execute_mmagic,
     "torchvision": _execute_torchvision,
-    "mmengine.logging.history_buffer": _execute_history_buffer,
+    **{name: _then(repair) for name, repair in _REPAIRS_AFTER_IMPORT.items()},
 }

@@ -19,7 +19,6 @@ __all__ = [
     "METRICS",
     "MODELS",
     "MODEL_WRAPPERS",
-    "OPS",
     "OPTIMIZERS",
     "OPTIM_WRAPPERS",
     "OPTIM_WRAPPER_CONSTRUCTORS",
@@ -68,6 +67,3 @@ EVALUATORS = _child(mmagic.EVALUATORS)
 
 VISUALIZERS = _child(mmagic.VISUALIZERS)
 VISBACKENDS = _child(mmagic.VISBACKENDS)
-
-# Candidate operations of the search spaces; mmagic has no counterpart.
-OPS = Registry("candidate operation", scope="mmsrnas", locations=["mmsrnas.models.ops"])

@@ -63,7 +63,7 @@ CASES = {
     ),
     "hnas_a": (
         "hnas/hnas_a_x2_div2k.py",
-        dict(generator=dict(channels=8)),
+        dict(generator=dict(mid_channels=8)),
         l1,
         dict(lr=1e-3),
         None,

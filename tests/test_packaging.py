@@ -1,4 +1,5 @@
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -62,7 +63,7 @@ def test_wheel_asks_for_no_variant_of_openmmlab(wheel):
     _, metadata = wheel
     assert f"\nVersion: {mmsrnas.__version__}\n" in metadata
     required = re.findall(r"^Requires-Dist: ([\w.-]+)(?!.*extra)", metadata, re.MULTILINE)
-    assert set(required) == {"numpy", "scipy", "torch"}
+    assert set(required) == {"msgspec", "numpy", "scipy", "torch"}
 
 
 def test_model_index_names_every_metafile():
@@ -74,13 +75,19 @@ def test_model_index_names_every_metafile():
 @pytest.mark.parametrize(
     "metafile", sorted(ROOT.glob("configs/*/metafile.yml")), ids=lambda p: p.parent.name
 )
-def test_metafile_names_configs_that_exist(metafile):
+def test_metafile_names_every_config_of_its_folder(metafile):
     content = yaml.safe_load(metafile.read_text())
     collections = {collection["Name"] for collection in content["Collections"]}
+    named = sorted(model["Config"] for model in content["Models"])
+    assert named == sorted(str(p.relative_to(ROOT)) for p in metafile.parent.glob("*.py"))
     for model in content["Models"]:
         config = ROOT / model["Config"]
         assert config.is_file() and config.stem == model["Name"]
         assert model["In Collection"] in collections
+
+
+def test_citation_names_this_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == mmsrnas.__version__
 
 
 def locked():
@@ -111,3 +118,9 @@ def test_lock_names_what_its_packages_need():
                 key = need.name.lower().replace("_", "-")
                 assert key in pins, f"{name} needs {need.name}"
                 assert need.specifier.contains(pins[key][2:], prereleases=True), f"{name}: {need}"
+
+
+def test_page_promises_the_environments_that_are_run():
+    rows = runpy.run_path(str(ROOT / "tests/environments/matrix.py"))["ROWS"]
+    page = (ROOT / "docs/get-started.md").read_text()
+    assert [line for line in page.splitlines() if line.startswith("| 3.")] == list(map(str, rows))

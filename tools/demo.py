@@ -19,14 +19,13 @@ from collections import deque
 from importlib.util import find_spec
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import nn
 
 from mmsrnas.analysis.plots import plot_crops, plot_curves, read_scalars
 from mmsrnas.apis import init_generator
-from mmsrnas.datasets import imresize
+from mmsrnas.datasets import imresize, read_image
 from mmsrnas.datasets.prepare import extract_sub_images, write_pairs
 from mmsrnas.datasets.resize import mod_crop
 from mmsrnas.evaluation import PSNR
@@ -152,7 +151,7 @@ def run(work: Path, tool: str, *args: object, options: list[str] | None = None) 
 
 
 def prepare_photographs() -> None:
-    """Writes the photographs of each part as HR and LR images; those for training in squares."""
+    """Writes the photographs of each part as HR and LR images; those for training in patches."""
     shutil.rmtree(DATA, ignore_errors=True)
     for part, photographs in PHOTOGRAPHS.items():
         folder = DATA / part
@@ -230,9 +229,9 @@ Each row: a held-out photograph, and the part of it that bicubic interpolation r
 def versions_of(network: nn.Module, hr_path: Path) -> dict[str, np.ndarray]:
     """HR, bicubic and network versions of a photograph, uint8 RGB."""
     lr_path = DATA / f"held_out/LR_bicubic/X{SCALE}/{hr_path.stem}x{SCALE}.png"
-    hr, lr = (cv2.imread(str(path))[..., ::-1] for path in (hr_path, lr_path))
+    hr, lr = (read_image(path) for path in (hr_path, lr_path))
     with torch.no_grad():
-        sr = network(torch.from_numpy(lr.copy()).permute(2, 0, 1)[None] / 255)[0]
+        sr = network(torch.from_numpy(lr).permute(2, 0, 1)[None] / 255)[0]
     sr = (sr.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     return {"HR": mod_crop(hr, SCALE), "bicubic": imresize(lr, SCALE), "searched DLSR": sr}
 

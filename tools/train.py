@@ -8,11 +8,13 @@ import os
 from pathlib import Path
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
-from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.apis.config import ConfigOptions, read_config
+from mmsrnas.checkpoint import CheckpointError
 from mmsrnas.datasets import check_datasets
+from mmsrnas.engine.hooks import CheckpointFitHook
 from mmsrnas.registry import RUNNERS
 
 
@@ -37,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=ConfigOptions,
         metavar="KEY=VALUE",
         help="override keys of the config, e.g. model.generator.mid_channels=18",
     )
@@ -100,10 +102,8 @@ def resume(cfg: Config, checkpoint: str) -> None:
 def main() -> None:
     """Builds the runner from config and options, and trains."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     if args.work_dir:
         cfg.work_dir = args.work_dir
     elif not cfg.get("work_dir"):
@@ -117,8 +117,11 @@ def main() -> None:
 
     check_datasets(cfg, "train", "val")
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
-    with explain_refused_checkpoint(cfg.get("load_from") or f"The checkpoint in {cfg.work_dir}"):
+    CheckpointFitHook.ensure(runner)
+    try:
         runner.train()
+    except CheckpointError as error:
+        raise SystemExit(str(error)) from None
     runner.logger.info(f"Logs and checkpoints are in {cfg.work_dir}")
 
 

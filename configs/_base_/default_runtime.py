@@ -2,12 +2,13 @@ default_scope = "mmagic"
 
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=100),
+    # By iteration: the epoch of a loop over iterations is always 0, where all points would lie.
+    logger=dict(type="LoggerHook", interval=100, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
     # 'auto' is the first metric of val_evaluator, whatever its prefix.  No out_dir: mmengine would
     # append the work_dir to it.
     checkpoint=dict(
-        type="CheckpointHook",
+        type="mmsrnas.CheckpointHook",
         interval=5000,
         by_epoch=False,
         max_keep_ckpts=3,
@@ -15,7 +16,9 @@ default_hooks = dict(
         rule="greater",
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    checkpoint_fit=dict(type="mmsrnas.CheckpointFitHook"),
     exact_resume=dict(type="mmsrnas.ExactResumeHook"),
+    finite_check=dict(type="mmsrnas.FiniteCheckHook"),
 )
 
 env_cfg = dict(

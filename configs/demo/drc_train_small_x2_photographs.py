@@ -1,4 +1,5 @@
-# A small DRN on the photographs of tools/demo.py, the start of the three stages of DRC.
+# Trains a small DRN on the photographs of tools/demo.py: minutes on two cores (estimate).
+# It is the start of the three stages of DRC.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/drn.py",

@@ -1,12 +1,13 @@
-# The training of tools/demo_denoise.py: the searched network, by --cfg-options
-# model.generator.genotype=work_dirs/demo_denoise/genotype.json, on the photographs of both parts.
+# Trains the denoiser found by tools/demo_denoise.py: minutes on a CPU core (estimate).
+# --cfg-options model.generator.genotype=work_dirs/demo_denoise/genotype.json names it; the
+# photographs of both parts of the search train it.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hinas_denoise.py",
     "../_base_/datasets/photographs_gray.py",
 ]
 
-model = dict(generator=dict(base_channels=8))
+model = dict(generator=dict(mid_channels=8))
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 8

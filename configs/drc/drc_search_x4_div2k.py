@@ -1,6 +1,6 @@
-# Searches channel numbers of a trained DRN-S: half of the images for the weights, half for the
-# widths.  Another budget: --cfg-options model.generator.budget=0.7
-# default_hooks.arch_optimizer.complexity_loss.budget=0.7
+# Searches channel numbers of a trained DRN-S: hours on a GPU (estimate).
+# Half of the images train the weights, half the widths.  Another budget:
+# --cfg-options model.generator.budget_share=0.7
 _base_ = [
     "../_base_/models/drc_search.py",
     "../_base_/datasets/div2k_x4.py",
@@ -11,7 +11,7 @@ model = dict(pretrained="checkpoints/drn_s_x4.pth")
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
-train_dataloader.dataset.pipeline[3].gt_patch_size = 192
+train_dataloader.dataset.patch_size = 192
 train_dataloader.dataset.index_range = (0, 400)
 
 arch_dataloader = dict(

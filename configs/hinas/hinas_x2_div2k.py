@@ -1,3 +1,4 @@
+# Trains super-resolution at scale 2 on DIV2K, 600,000 iterations: days on a GPU (estimate).
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hinas_sr.py",
@@ -9,4 +10,4 @@ _base_ = [
 model = dict(generator=dict(upscale_factor=2))
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
-train_dataloader.dataset.pipeline[3].gt_patch_size = 64 * 2
+train_dataloader.dataset.patch_size = 64 * 2

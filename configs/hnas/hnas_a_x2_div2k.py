@@ -1,3 +1,4 @@
+# Trains HNAS-A at scale 2, 300,000 iterations: days on a GPU (estimate).
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hnas.py",
@@ -8,4 +9,4 @@ _base_ = [
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
-train_dataloader.dataset.pipeline[3].gt_patch_size = 96
+train_dataloader.dataset.patch_size = 96

@@ -1,3 +1,4 @@
+# Trains HNAS-A at scale 4, 300,000 iterations: days on a GPU (estimate).
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hnas.py",
@@ -6,8 +7,8 @@ _base_ = [
     "../_base_/schedules/hnas_train.py",
 ]
 
-model = dict(generator=dict(genotype="HNAS_A", upscale_factor=4))
+model = dict(generator=dict(upscale_factor=4))
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
-train_dataloader.dataset.pipeline[3].gt_patch_size = 192
+train_dataloader.dataset.patch_size = 192

@@ -1,3 +1,4 @@
+# Searches HNAS with lambda 0.6, 201,000 iterations: days on a GPU (estimate).
 # 320 images of DIV2K for the weights, 480 for the policy; patches of 96x96, 16 for the weights.
 # The policy scores 8 architectures on 4 patches where the released code scores one on 16.
 _base_ = [
@@ -6,11 +7,9 @@ _base_ = [
     "../_base_/schedules/hnas_search.py",
 ]
 
-runner_type = "mmsrnas.RLSearchRunner"
-
 train_dataloader = _base_.train_dataloader
 train_dataloader.batch_size = 16
-train_dataloader.dataset.pipeline[3].gt_patch_size = 96
+train_dataloader.dataset.patch_size = 96
 train_dataloader.dataset.index_range = (0, 320)
 
 policy_dataloader = dict(

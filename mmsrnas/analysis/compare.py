@@ -1,7 +1,11 @@
 """Several networks on the same test sets, by the same protocol."""
 
 import csv
-from collections.abc import Sequence
+import hashlib
+import json
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +17,189 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+import mmsrnas
+from mmsrnas.apis import init_generator
+from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.datasets import imresize
+from mmsrnas.datasets.checks import data_folders
+from mmsrnas.engine import FiniteCheckHook
+from mmsrnas.files import atomic_write
 from mmsrnas.registry import MODELS
+from mmsrnas.sizes import HR_SIZE
 
-from .complexity import CONVENTION, count_complexity, input_size_of
+from .complexity import CONVENTION, count_complexity, input_size_of, upscale_factor_of
 from .latency import measure_latency
+from .plots import plot_tradeoff
 
-__all__ = ["Bicubic", "cost_of", "evaluate", "to_markdown", "write_csv"]
+__all__ = [
+    "Bicubic",
+    "Comparison",
+    "compare",
+    "cost_of",
+    "evaluate",
+    "to_markdown",
+    "write_csv",
+]
 
 Row = dict[str, Any]
 
-UNIT_RANGE = dict(type="DataPreprocessor", mean=[0.0, 0.0, 0.0], std=[255.0, 255.0, 255.0])
+BASELINES = ("bicubic", "noisy")
+NO_COSTS = {"params": None, "multi_adds": None, "latency_ms": None}
+# One value serves gray and colour.
+UNIT_RANGE = dict(type="DataPreprocessor", mean=[0.0], std=[255.0])
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A row to be made.
+
+    Attributes:
+        name: Of the network, in the table.
+        network: The network; without costs where it is a baseline.
+        preprocessor: Config of its data preprocessor.
+        fingerprint: Of everything that decides the row.
+    """
+
+    name: str
+    network: nn.Module
+    preprocessor: Mapping[str, Any]
+    fingerprint: str
+
+
+@dataclass
+class Comparison:
+    """Rows of a table that is on disk, as far as it is known.
+
+    Attributes:
+        folder: Of ``table.md``, ``table.csv``, ``tradeoff.png`` and ``rows.json``.
+        hr_size: ``(height, width)`` of the HR image of the costs.
+        rows: One per network, in the order of the table.
+        failures: Networks whose test ended in an error, with its message.
+    """
+
+    folder: Path
+    hr_size: tuple[int, int]
+    rows: list[Row] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def table(self) -> str:
+        """The table as Markdown, with what failed under it."""
+        failed = [f"{name} is missing: {error}" for name, error in self.failures.items()]
+        return "\n".join([to_markdown(self.rows, self.hr_size), *failed])
+
+    def write(self) -> None:
+        """Writes table and plot."""
+        with atomic_write(self.folder / "table.md") as path:
+            path.write_text(self.table)
+        with atomic_write(self.folder / "table.csv") as path:
+            write_csv(self.rows, path)
+        columns = (column for row in self.rows for column in row)
+        if metric := next((c for c in columns if c.endswith("PSNR")), None):
+            with atomic_write(self.folder / "tradeoff.png") as path:
+                plot_tradeoff(self.rows, metric, path)
+
+
+def compare(
+    models: Sequence[tuple[str, str, str]],
+    test_cfg: Config,
+    folder: str | Path,
+    hr_size: tuple[int, int] = HR_SIZE,
+    resume: bool = False,
+    **latency: Any,
+) -> Comparison:
+    """Tests networks and measures their costs, beside what the test images are without a network.
+
+    The first row is bicubic interpolation, or the noisy images where the scale is 1. The others
+    run as ``tools/test.py`` runs them: with the weights that their editor infers with, and its data
+    preprocessor. Every row is on disk as soon as it is known, and the error of a network does not
+    end the comparison.
+
+    Args:
+        models: Name, config and checkpoint of every network.
+        test_cfg: Config with ``test_dataloader``, ``test_evaluator`` and ``test_cfg``.
+        folder: Where table, plot and logs go.
+        hr_size: ``(height, width)`` of the HR image of the costs.
+        resume: Takes rows over from ``rows.json`` of the folder if network, test sets and
+            conditions are the same.
+        latency: Arguments of :func:`measure_latency`; ``repeats=0`` leaves it out.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        ValueError: Two networks have one name, another scale, or a checkpoint does not fit.
+    """
+    jobs = _jobs(models, test_cfg, (list(hr_size), latency))
+    result = Comparison(Path(folder), tuple(hr_size))
+    result.folder.mkdir(parents=True, exist_ok=True)
+    store = result.folder / "rows.json"
+    known: dict[str, Row] = json.loads(store.read_text()) if resume and store.is_file() else {}
+    for job in jobs:
+        if job.fingerprint not in known:
+            print(f"Testing {job.name} ...", flush=True)
+            try:
+                row: Row = {"model": job.name}
+                is_baseline = job.name in BASELINES
+                row |= NO_COSTS if is_baseline else cost_of(job.network, hr_size, **latency)
+                row |= evaluate(job.network, test_cfg, result.folder / "logs", job.preprocessor)
+            except Exception as error:  # of one network; the others' results count
+                traceback.print_exc()
+                result.failures[job.name] = f"{type(error).__name__}: {error}"
+                result.write()
+                continue
+            known[job.fingerprint] = row
+            with atomic_write(store) as path:
+                path.write_text(json.dumps(known))
+        result.rows.append(known[job.fingerprint])
+        result.write()
+    return result
+
+
+def _jobs(models: Sequence[tuple[str, str, str]], test_cfg: Config, options: Any) -> list[_Job]:
+    """The rows to be made; whatever can be refused is refused here, before anything is tested."""
+    names = [name for name, _, _ in models]
+    for name in names:
+        if names.count(name) > 1 or name in BASELINES:
+            raise ValueError(f"--model: the name {name!r} is taken; give every row its own.")
+    shared = _hash(
+        mmsrnas.__version__,
+        options,
+        {key: test_cfg[key] for key in ("test_dataloader", "test_evaluator", "test_cfg")},
+        _files(test_cfg),
+    )
+    jobs, scales = [], {}
+    for name, config, source in models:
+        cfg, checkpoint = Config.fromfile(config), read_checkpoint(source, f"--model {name}")
+        network = init_generator(cfg, checkpoint)
+        scales[name] = upscale_factor_of(network)
+        content = Path(checkpoint.source)
+        digest = _digest(content) if content.is_file() else checkpoint.source
+        fingerprint = _hash(shared, name, cfg.model.to_dict(), digest)
+        jobs.append(
+            _Job(name, network, cfg.model.get("data_preprocessor", UNIT_RANGE), fingerprint)
+        )
+    scale, *others = set(scales.values())
+    if others:
+        raise ValueError(f"--model: the networks have different scales: {scales}")
+    name, network = ("noisy", nn.Identity()) if scale == 1 else ("bicubic", Bicubic(scale))
+    return [_Job(name, network, UNIT_RANGE, _hash(shared, name, scale)), *jobs]
+
+
+def _files(test_cfg: Config) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file of the test sets."""
+    folders = (Path(folder) for folder in data_folders(test_cfg, "test"))
+    paths = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+
+
+def _hash(*values: Any) -> str:
+    text = json.dumps(values, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 class Bicubic(nn.Module):
@@ -38,8 +214,8 @@ class Bicubic(nn.Module):
         self.upscale_factor = upscale_factor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enlarges 8-bit images ``(N, C, H, W)`` in [0, 1]."""
-        images = (x * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+        """Enlarges images ``(N, C, H, W)`` in [0, 1], rounded to 8 bits as MATLAB does."""
+        images = (x * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
         enlarged = np.stack([imresize(image, self.upscale_factor) for image in images])
         return torch.from_numpy(enlarged).permute(0, 3, 1, 2).to(x) / 255
 
@@ -55,7 +231,7 @@ def evaluate(
     network: nn.Module,
     test_cfg: Config,
     work_dir: str | Path,
-    data_preprocessor: dict = UNIT_RANGE,
+    data_preprocessor: Mapping[str, Any] = UNIT_RANGE,
 ) -> dict[str, float]:
     """Tests a network with the test sets and metrics of a config.
 
@@ -68,6 +244,9 @@ def evaluate(
 
     Returns:
         The metrics, e.g. ``{"Set5/PSNR": 38.04}``.
+
+    Raises:
+        FloatingPointError: A metric is NaN.
     """
     init_default_scope("mmagic")
     editor = MODELS.build(
@@ -91,6 +270,7 @@ def evaluate(
     )
     metrics = _Metrics()
     runner.register_hook(metrics)
+    runner.register_hook(FiniteCheckHook())
     runner.test()
     return metrics.values
 

@@ -4,13 +4,12 @@ from argparse import ArgumentTypeError
 from dataclasses import dataclass
 
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from mmsrnas.models.sizes import (
+from mmsrnas.costs import count_multi_adds, count_params
+from mmsrnas.sizes import (
     HR_SIZE,
     in_channels_of,
     lr_size_of,
-    output_shape,
     upscale_factor_of,
 )
 
@@ -54,11 +53,7 @@ def count_complexity(network: nn.Module, input_size: tuple[int, int, int]) -> Co
     Returns:
         The counts.
     """
-    multi_adds = FlopCounterMode(display=False)
-    with multi_adds:
-        output_shape(network, input_size)
-    params = sum(param.numel() for param in network.parameters())
-    return Complexity(params, multi_adds.get_total_flops() // 2)
+    return Complexity(count_params(network), count_multi_adds(network, input_size))
 
 
 def input_size_of(network: nn.Module, hr_size: tuple[int, int] = HR_SIZE) -> tuple[int, int, int]:

@@ -10,7 +10,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-__all__ = ["plot_crops", "plot_curves", "plot_tradeoff", "read_scalars"]
+__all__ = ["plot_crops", "plot_curves", "plot_front", "plot_tradeoff", "read_scalars"]
+
+Point = tuple[float, float]
 
 
 def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Path) -> None:
@@ -40,6 +42,27 @@ def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Pa
     axes.set_xlabel("Multi-Adds [G]")
     axes.set_ylabel(f"{metric}{' [dB]' if metric.endswith('PSNR') else ''}")
     axes.grid(alpha=0.3)
+    figure.savefig(path)
+
+
+def plot_front(
+    groups: Mapping[str, Sequence[Point]], front: Sequence[Point], cost: str, path: str | Path
+) -> None:
+    """Draws PSNR over cost, with the Pareto front.
+
+    Args:
+        groups: ``label -> [(cost, PSNR in dB), ...]``.
+        front: The points of the front, by cost.
+        cost: Name of the cost, with its unit.
+        path: Picture file.
+    """
+    figure, axes = _figure(6.5, 4.2)
+    for marker, (label, points) in zip("xo*s^", groups.items(), strict=False):
+        axes.scatter(*zip(*points, strict=True), marker=marker, label=label)
+    axes.step(*zip(*front, strict=True), where="post", label="front")
+    axes.set(xlabel=cost, ylabel="PSNR with shared weights [dB]", xscale="log")
+    axes.grid(alpha=0.3)
+    axes.legend()
     figure.savefig(path)
 
 

@@ -3,17 +3,30 @@
 import logging
 import os.path as osp
 from collections.abc import Iterator
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-__all__ = ["check_datasets"]
+from .file_names import files_of
+from .image_io import IMAGE_SUFFIXES, has_color
 
+__all__ = ["check_datasets", "data_folders", "is_gray_copy"]
+
+COLOR_SETS = (
+    *("Set5", "Set14", "B100", "BSD100", "BSDS100", "Urban100", "Manga109", "CBSD68", "Kodak24"),
+    *("McMaster", "DIV2K", "DF2K", "Flickr2K"),
+)
+"""Sets of which gray copies are in use too."""
+
+LOOKED_AT = 5  # images; one of Set14 is gray
 CONVERTERS = "Prepare them with the scripts of tools/dataset_converters (docs/data.md)"
 
 
 def check_datasets(cfg: Config, *modes: str) -> None:
     """Refuses a config whose data folders do not exist, naming all of them in one message.
+
+    Known colour sets whose images are gray are named in a warning.
 
     With ``skip_missing_test_sets=True`` in the config, absent test sets are named in one warning
     and taken out of ``test_dataloader`` and ``test_evaluator`` instead.
@@ -36,6 +49,42 @@ def check_datasets(cfg: Config, *modes: str) -> None:
             f"These data folders do not exist: {', '.join(folders)}. "
             f"{CONVERTERS}{skip if missing.get('test') else ''}."
         )
+    for dataset in (d for mode in modes for ld in _dataloaders(cfg, mode) for d in _leaves(ld)):
+        _warn_of_a_gray_copy(dataset)
+
+
+def is_gray_copy(folder: str | Path) -> bool:
+    """Whether the first images of a folder have no colour."""
+    images = [f for f in files_of(folder) if f.lower().endswith(IMAGE_SUFFIXES)]
+    looked_at = images[:LOOKED_AT]
+    return bool(looked_at) and not any(has_color(osp.join(folder, f)) for f in looked_at)
+
+
+def _warn_of_a_gray_copy(dataset: dict) -> None:
+    """Names a colour set that is read in colour and has none."""
+    folder = _folder(dataset, "gt")
+    names = [part for part in Path(folder or "").parts if part in COLOR_SETS]
+    loads = [t.get("color_type") for t in dataset.get("pipeline") or [] if isinstance(t, dict)]
+    if folder and names and "grayscale" not in loads and is_gray_copy(folder):
+        print_log(
+            f"{names[-1]} is a set of colour images, but those of {folder} are gray: a gray copy "
+            "gives other numbers than the published ones. Take the colour images.",
+            logger="current",
+            level=logging.WARNING,
+        )
+
+
+def data_folders(cfg: Config, mode: str) -> list[str]:
+    """Data folders that a config reads.
+
+    Args:
+        cfg: A whole config.
+        mode: ``'train'``, ``'val'`` or ``'test'``, as for :func:`check_datasets`.
+
+    Returns:
+        The folders, of all datasets.
+    """
+    return [folder for loader in _dataloaders(cfg, mode) for folder in _all_folders(loader)]
 
 
 def _skip_missing_test_sets(cfg: Config, missing: list[str]) -> list[str]:
@@ -67,15 +116,29 @@ def _dataloaders(cfg: Config, mode: str) -> Iterator[dict]:
 
 def _missing(loader: dict) -> list[str]:
     """Folders of a dataloader that do not exist."""
-    return [path for path in _folders(loader.get("dataset")) if not osp.isdir(path)]
+    return [folder for folder in _all_folders(loader) if not osp.isdir(folder)]
 
 
-def _folders(dataset: dict | None) -> Iterator[str]:
-    """Data folders of a dataset, or of the datasets that it wraps."""
-    if not dataset:
+def _all_folders(loader: dict) -> list[str]:
+    return [_folder(d, key) for d in _leaves(loader) for key in d.get("data_prefix") or {}]
+
+
+def _leaves(loader: dict) -> Iterator[dict]:
+    """The dataset of a dataloader, or the datasets that it wraps."""
+    if not loader:
         return
-    for inner in [dataset.get("dataset"), *dataset.get("datasets", [])]:
-        yield from _folders(inner)
-    for folder in (dataset.get("data_prefix") or {}).values():
-        folder = folder.replace("{scale}", str(dataset.get("scale")))
-        yield osp.join(dataset.get("data_root") or "", folder)
+    inner = [loader["dataset"]] if loader.get("dataset") else loader.get("datasets")
+    if inner:
+        for dataset in inner:
+            yield from _leaves(dataset)
+    else:
+        yield loader
+
+
+def _folder(dataset: dict, key: str) -> str | None:
+    """Folder of a dataset's images, LR (``img``) or HR (``gt``)."""
+    folder = (dataset.get("data_prefix") or {}).get(key)
+    if folder is None:
+        return None
+    folder = folder.replace("{scale}", str(dataset.get("scale")))
+    return osp.join(dataset.get("data_root") or "", folder)

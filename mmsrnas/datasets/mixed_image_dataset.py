@@ -41,7 +41,8 @@ class MixedImageDataset(Dataset):
             raise ValueError(
                 f"MixedImageDataset.unpaired_share: expected 0 < share < 1, got {unpaired_share}."
             )
-        self.paired, self.unpaired = (DATASETS.build(cfg) for cfg in datasets)
+        self.datasets = [DATASETS.build(cfg) for cfg in datasets]
+        self.paired, self.unpaired = self.datasets
         self.metainfo = self.paired.metainfo
         self.scale = scale
         if not (len(self.paired) and len(self.unpaired)):
@@ -51,7 +52,7 @@ class MixedImageDataset(Dataset):
         if sizes[0] != sizes[1]:
             raise ValueError(
                 f"MixedImageDataset.datasets: LR crops of the pairs are {sizes[0]}, those of the "
-                f"LR images {sizes[1]}. Their 'crop_size' must be gt_patch_size / {scale}."
+                f"LR images {sizes[1]}. Their 'crop_size' must be patch_size / {scale}."
             )
 
     def __len__(self) -> int:

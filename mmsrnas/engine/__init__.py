@@ -4,6 +4,7 @@ from .hooks import (
     ArchOptimizerHook,
     DiscreteValHook,
     ExactResumeHook,
+    FiniteCheckHook,
     GenotypeHook,
     SearchEarlyStopHook,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "CosinePolyLR",
     "DiscreteValHook",
     "ExactResumeHook",
+    "FiniteCheckHook",
     "GenotypeHook",
     "RLSearchLoop",
     "RLSearchRunner",

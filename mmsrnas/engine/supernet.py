@@ -4,6 +4,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
+from mmsrnas.models.supernet import Supernet
+
 __all__ = ["find_supernet", "is_training", "require_supernet", "unwrap"]
 
 
@@ -17,14 +19,14 @@ def is_training(runner: Runner) -> bool:
     return isinstance(runner._train_loop, BaseLoop)  # `train_loop` would build it
 
 
-def find_supernet(model: nn.Module) -> nn.Module:
+def find_supernet(model: nn.Module) -> Supernet:
     """Finds the supernet of an editor.
 
     Args:
         model: A ``BaseEditModel`` or the distributed wrapper of one.
 
     Returns:
-        Its ``generator``, which offers ``arch_parameters()`` and ``genotype()``.
+        Its ``generator``.
 
     Raises:
         TypeError: The generator is no supernet.
@@ -32,16 +34,17 @@ def find_supernet(model: nn.Module) -> nn.Module:
     return require_supernet(getattr(unwrap(model), "generator", None))
 
 
-def require_supernet(generator: nn.Module | None) -> nn.Module:
+def require_supernet(generator: nn.Module | None) -> Supernet:
     """Returns the generator of an editor if it is a supernet.
 
     Raises:
         TypeError: It is not.
     """
-    if not callable(getattr(generator, "arch_parameters", None)):
+    if not isinstance(generator, Supernet):
         raise TypeError(
             f"model.generator: a search needs a supernet, got {type(generator).__name__}, which "
-            "has no `arch_parameters()`. Name a supernet (say type='mmsrnas.DLSRSupernet'), or "
-            "train this network without the search hooks and constructor."
+            "has no `arch_parameters()` and `genotype()`. Name a supernet (say "
+            "type='mmsrnas.DLSRSupernet'), or train this network without the search hooks and "
+            "constructor."
         )
     return generator

@@ -10,6 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 import msgspec
 
+from mmsrnas.files import atomic_write
+
 from .diagram import Diagram
 
 __all__ = [
@@ -110,21 +112,21 @@ class Genotype(msgspec.Struct, frozen=True):
         if method != cls.method:
             raise wrong(
                 "method",
-                f"expected '{cls.method}', got {method!r}. Use the network of that method, or a "
-                f"genotype searched by '{cls.method}'.",
+                f"expected '{cls.method}', got {show(method)}. Use the network of that method, or "
+                f"a genotype searched by '{cls.method}'.",
             )
         version = convert(data.get("version", cls.version), int, "version")
         if version != cls.version:
             raise wrong(
                 "version",
-                f"this release reads version {cls.version} of '{cls.method}', got {version}.",
+                f"this release reads version {cls.version} of '{cls.method}', got {show(version)}.",
             )
         values = {k: v for k, v in data.items() if k not in ("method", "version", "provenance")}
         fields = {field.name: field for field in msgspec.structs.fields(cls)}
         for name in values:
             if name not in fields:
                 raise GenotypeError(
-                    f"genotype of '{cls.method}': unknown field {reprlib.repr(name)}; "
+                    f"genotype of '{cls.method}': unknown field {show(name)}; "
                     f"it has {', '.join(fields)}."
                 )
         for name, field in fields.items():
@@ -158,9 +160,8 @@ class Genotype(msgspec.Struct, frozen=True):
         """
         path = Path(path)
         data = self.to_dict() | ({"provenance": dict(provenance)} if provenance else {})
-        partial = path.with_suffix(path.suffix + ".part")
-        partial.write_text(json.dumps(data, indent=2) + "\n")
-        partial.replace(path)
+        with atomic_write(path) as partial:
+            partial.write_text(json.dumps(data, indent=2) + "\n")
 
 
 def wrong(field: str, expected: str) -> GenotypeError:
@@ -193,27 +194,45 @@ def convert(value: Any, annotation: Any, field: str) -> Any:
     Raises:
         GenotypeError: The value has another type or is out of bounds, at any depth.
     """
-    if isinstance(value, set | frozenset):
-        raise wrong(field, f"expected a list, which has an order, got {reprlib.repr(value)}.")
     try:
-        return msgspec.convert(value, annotation)
+        converted = msgspec.convert(value, annotation)
     except msgspec.ValidationError as error:
         text, _, place = str(error).partition(" - at `$")
         place = place.rstrip("`")
-        found = reprlib.repr(_at(value, place))
+        found = show(_at(value, place))
         if text.startswith("Invalid enum value"):
             known = ", ".join(map(str, _choices(annotation)))
             raise wrong(field + place, f"unknown value {found}; known: {known}.") from None
         raise wrong(field + place, f"{text[0].lower()}{text[1:]}: {found}.") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise wrong(field, f"{type(error).__name__}: {error}.") from None
+    if not _has_order(value, converted):
+        raise wrong(field, f"expected lists, which have an order, and no set, got {show(value)}.")
+    return converted
+
+
+def show(value: Any) -> str:
+    """A short text for any value, for the message of an error."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return f"a long {type(value).__name__}"
 
 
 def _at(value: Any, place: str) -> Any:
     """The part of a value that msgspec calls, say, ``[2][0]``."""
     for index in re.findall(r"\[(\d+)\]", place):
+        if not isinstance(value, list | tuple):  # a set, which msgspec counts through
+            break
         value = value[int(index)]
     return value
+
+
+def _has_order(value: Any, converted: Any) -> bool:
+    """Whether every tuple of a converted value was a sequence: msgspec takes sets as well."""
+    if not isinstance(converted, tuple):
+        return True
+    return isinstance(value, list | tuple) and all(map(_has_order, value, converted))
 
 
 def _choices(annotation: Any) -> tuple[Any, ...]:

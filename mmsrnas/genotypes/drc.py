@@ -1,10 +1,11 @@
 """Genotype of DRC: how many channels remain inside each block of a network."""
 
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 from msgspec import Meta
 
-from .base import Channels, Genotype, wrong
+from .base import Channels, Genotype, show, wrong
 from .diagram import Diagram
 
 __all__ = ["DRCGenotype"]
@@ -12,7 +13,10 @@ __all__ = ["DRCGenotype"]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}\Z")]
 Widths = Annotated[tuple[Channels, ...], Meta(min_length=1, max_length=4096)]
 Number = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)] | Annotated[float, Meta(ge=-1e9, le=1e9)]
-Arguments = Annotated[tuple[tuple[Name, bool | Number | Name], ...], Meta(max_length=32)]
+Numbers = Annotated[tuple[Number, ...], Meta(max_length=64)]
+# No pattern inside a union: msgspec 0.22 frees it once too often, and Python crashes.
+Text = Annotated[str, Meta(max_length=64)]
+Arguments = Annotated[tuple[tuple[Name, bool | Number | Text | Numbers], ...], Meta(max_length=32)]
 
 
 class DRCGenotype(Genotype):
@@ -54,24 +58,39 @@ class DRCGenotype(Genotype):
         names = [name for name, _ in self.arguments]
         if names != sorted(set(names)):
             raise wrong(
-                "arguments", f"expected different names in alphabetical order, got {names}."
+                "arguments", f"expected different names in alphabetical order, got {show(names)}."
             )
 
-    def check_fits(self, architecture: str, full_widths: tuple[int, ...]) -> None:
+    def check_fits(
+        self,
+        architecture: str,
+        full_widths: tuple[int, ...],
+        arguments: Mapping[str, Any] | None = None,
+    ) -> None:
         """Refuses a network that this genotype does not describe.
 
         Args:
             architecture: Name of the network's class.
             full_widths: Inner channels of its sites.
+            arguments: Arguments of the full network, as far as they are known.
 
         Raises:
-            GenotypeError: Another class, another number of sites, or a site of another width.
+            GenotypeError: Another class, another argument, another number of sites, or a site of
+                another width.
         """
         if self.architecture != architecture:
             raise wrong(
                 "architecture",
                 f"these are widths of {self.architecture}, the network is {architecture}.",
             )
+        for name, ours in self.arguments:
+            theirs = (arguments or {}).get(name, ours)
+            if ours != (tuple(theirs) if isinstance(theirs, list) else theirs):
+                raise wrong(
+                    "arguments",
+                    f"{name}={ours!r}, but the network has {name}={theirs!r}. Leave it out of the "
+                    "config, or take a genotype of this network.",
+                )
         if len(self.full_widths) != len(full_widths):
             raise wrong(
                 "full_widths",

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .base import GENOTYPES, Genotype, GenotypeError
+from .base import GENOTYPES, Genotype, GenotypeError, show
 
 __all__ = ["MAX_FILE_SIZE", "load_genotype", "published_genotypes"]
 
@@ -48,7 +48,7 @@ def load_genotype(
     found = source.get("method", method)
     if not isinstance(found, str) or found not in GENOTYPES:
         raise GenotypeError(
-            f"{name}: unknown genotype method {found!r}; known: {', '.join(GENOTYPES)}."
+            f"{name}: unknown genotype method {show(found)}; known: {', '.join(GENOTYPES)}."
         )
     try:
         return GENOTYPES[method or found].from_dict(source)

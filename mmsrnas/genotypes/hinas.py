@@ -98,7 +98,7 @@ class HiNASGenotype(Genotype):
     def _check_path(self) -> None:
         if len(self.path) != len(self.cells):
             raise wrong(
-                "path", f"expected {len(self.cells)} levels, one per cell, got {self.path!r}."
+                "path", f"expected {len(self.cells)} levels, one per cell, got {len(self.path)}."
             )
         levels = len(self.width_multipliers)
         previous = 0

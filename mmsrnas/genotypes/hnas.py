@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from msgspec import Meta
 
-from .base import MAX_CELLS, MAX_CHANNELS, Genotype, ImageChannels, Index, wrong
+from .base import MAX_CELLS, MAX_CHANNELS, Genotype, ImageChannels, Index, show, wrong
 from .diagram import Diagram
 
 __all__ = ["HNAS_NORMAL_OPS", "HNAS_PAPER_NORMAL_OPS", "HNAS_UPSAMPLING_OPS", "HNASGenotype"]
@@ -87,7 +87,7 @@ class HNASGenotype(Genotype):
         raise wrong(
             "upsampling_position",
             f"expected the number of normal cells before the upsampling cell, 0..{last}, "
-            f"got {position!r}.{hint}",
+            f"got {show(position)}.{hint}",
         )
 
     @property

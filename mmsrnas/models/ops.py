@@ -1,15 +1,10 @@
-"""Candidate operations of the differentiable searches, and the mixed operation over them."""
-
-from collections.abc import Callable, Sequence
+"""Operations that several methods share: convolutions that keep size and channels."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
 
-from mmsrnas.registry import OPS
-
-__all__ = ["Conv", "Depthwise", "DilConv", "MixedConv", "MixedOp", "SepConv"]
+__all__ = ["Conv", "Depthwise", "join_phases", "split_phases"]
 
 
 class Conv(nn.Conv2d):
@@ -51,203 +46,23 @@ class Depthwise(nn.Conv2d):
             return super().forward(x)
         # On the CPU, the backward pass of dilated depthwise convolutions is several times slower
         # than this, and in bf16 and channels_last its weight gradients are not finite (torch 2.13).
-        return self.forward_phases(_split_phases(x, self.dilation[0]), x)
+        return self.forward_phases(split_phases(x, self.dilation[0]), x)
 
     def forward_phases(self, phases: Tensor, x: Tensor) -> Tensor:
         """The dilated convolution of ``x`` as an undilated one of the phases of its pixel grid."""
         phases = F.conv2d(phases, self.weight, padding="same", groups=self.groups)
-        return _join_phases(phases, self.dilation[0], x)
+        return join_phases(phases, self.dilation[0], x)
 
 
-class SepConv(nn.Module):
-    """Twice ReLU, depthwise and pointwise convolution, without bias or normalisation.
-
-    Args:
-        channels: Input and output channels.
-        kernel_size: Odd size of both depthwise kernels.
-    """
-
-    def __init__(self, channels: int, kernel_size: int) -> None:
-        super().__init__()
-        self.depthwise1 = Depthwise(channels, kernel_size)
-        self.pointwise1 = Conv(channels, 1)
-        self.depthwise2 = Depthwise(channels, kernel_size)
-        self.pointwise = Conv(channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C, H, W)`` to the same shape."""
-        x = self.pointwise1(self.depthwise1(F.relu(x)))
-        return self.pointwise(self.depthwise2(F.relu(x)))
-
-    def spatial(self, activated: Tensor) -> Tensor:
-        """All but the first ReLU and the last pointwise convolution, for a mixture."""
-        x = _pointwise(self.depthwise1(activated), self.pointwise1.weight)
-        return self.depthwise2(F.relu(x))
-
-
-class DilConv(nn.Module):
-    """ReLU, depthwise convolution with dilation 2, pointwise convolution, without bias.
-
-    Args:
-        channels: Input and output channels.
-        kernel_size: Odd size of the depthwise kernel.
-    """
-
-    def __init__(self, channels: int, kernel_size: int) -> None:
-        super().__init__()
-        self.depthwise = Depthwise(channels, kernel_size, dilation=2)
-        self.pointwise = Conv(channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C, H, W)`` to the same shape."""
-        return self.pointwise(self.depthwise(F.relu(x)))
-
-
-class MixedOp(nn.Module):
-    """Weighted sum ``sum_o w_o * op_o(x)`` of dense and separable candidates.
-
-    The sum is evaluated by algebra, not term by term: one convolution runs for all dense
-    candidates (:class:`MixedConv`), the separable ones share their first ReLU, and their last
-    pointwise convolutions run as one over the concatenated branches.
-
-    Args:
-        names: Candidates by their names in ``OPS``; every one is a :class:`Conv`, a
-            :class:`SepConv` or a :class:`DilConv`, the last :class:`Conv` the largest.
-        channels: Input and output channels.
-    """
-
-    def __init__(self, names: Sequence[str], channels: int) -> None:
-        super().__init__()
-        self.ops = nn.ModuleList(OPS.get(name)(channels) for name in names)
-        self.dense = self._indices(Conv)
-        self.separable = self._indices(SepConv)
-        self.dilated = self._indices(DilConv)
-
-    def _indices(self, kind: type[nn.Module]) -> list[int]:
-        return [index for index, op in enumerate(self.ops) if isinstance(op, kind)]
-
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        """Mixes the candidates.
-
-        Args:
-            x: Features ``(N, C, H, W)``.
-            weights: One positive weight per candidate ``(O,)``.
-
-        Returns:
-            The weighted sum ``(N, C, H, W)``.
-        """
-        kernels = [self.ops[i].weight for i in self.dense]
-        mixed = MixedConv.apply(x, weights[self.dense], *kernels)
-        activated = F.relu(x)
-        phases = _split_phases(activated, 2)
-        branches = [self.ops[i].spatial(activated) for i in self.separable]
-        branches += [self.ops[i].depthwise.forward_phases(phases, x) for i in self.dilated]
-        pointwise = [
-            weights[i] * self.ops[i].pointwise.weight for i in self.separable + self.dilated
-        ]
-        return mixed + _pointwise(torch.cat(branches, dim=1), torch.cat(pointwise, dim=1))
-
-
-class MixedConv(torch.autograd.Function):
-    """``sum_o w_o * conv(x, kernel_o)`` as one convolution with the sum of the centred kernels.
-
-    The gradient of the mixing weights comes for free with that of the kernels. Where the kernels
-    need none, as in the architecture step, it is cheaper to convolve with all kernels but the
-    largest: ``<g, conv_o>`` is the gradient of ``w_o``, and ``<g, output>`` is their weighted sum.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weights: Tensor, *kernels: Tensor) -> Tensor:
-        """Convolves ``x`` (N, C, H, W); ``weights`` (O,), kernels of rising odd sizes."""
-        output = F.conv2d(x, _merge(weights, kernels), padding="same")
-        keep = ctx.needs_input_grad[1] and not any(ctx.needs_input_grad[2:])
-        # Under autocast the convolution ran in another type than its inputs have.
-        saved = [t.to(output.dtype) for t in (x, *kernels)]
-        ctx.save_for_backward(weights, output if keep else None, *saved)
-        return output
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the input, the mixing weights and the kernels."""
-        weights, output, x, *kernels = ctx.saved_tensors
-        merged = _merge(weights, kernels)
-        needs_x, needs_weights, *needs_kernel = ctx.needs_input_grad
-        padding = (merged.size(-1) // 2,) * 2
-        mask = (needs_x, any(needs_kernel), False)
-        grad_x, grad_merged, _ = torch.ops.aten.convolution_backward(
-            grad, x, merged, None, (1, 1), padding, (1, 1), False, (0, 0), 1, mask
-        )
-        if not any(needs_kernel):
-            grad_weights = (
-                _weights_grad(grad, x, output, weights, kernels) if needs_weights else None
-            )
-            return grad_x, grad_weights, *(None for _ in kernels)
-        parts = [_centre(grad_merged, kernel) for kernel in kernels]
-        grad_weights = torch.stack([(p * k).sum() for p, k in zip(parts, kernels, strict=True)])
-        return grad_x, grad_weights, *(w * p for w, p in zip(weights, parts, strict=True))
-
-
-def _merge(weights: Tensor, kernels: Sequence[Tensor]) -> Tensor:
-    """Weighted sum of centred kernels, in the size of the last."""
-    merged = torch.zeros_like(kernels[-1])
-    for weight, kernel in zip(weights, kernels, strict=True):
-        _centre(merged, kernel).add_(weight * kernel)
-    return merged
-
-
-def _weights_grad(
-    grad: Tensor, x: Tensor, output: Tensor, weights: Tensor, kernels: Sequence[Tensor]
-) -> Tensor:
-    """Gradient of the mixing weights from the outputs of all kernels but the largest.
-
-    The division by the last weight does no harm: softmax multiplies its gradient by it again.
-    """
-    products = [(grad * F.conv2d(x, k, padding="same")).sum() for k in kernels[:-1]]
-    others = torch.stack(products).to(weights.dtype)
-    last = (grad * output).sum().to(weights.dtype) - weights[:-1] @ others
-    return torch.cat([others, (last / weights[-1].clamp_min(1e-30))[None]])
-
-
-def _centre(large: Tensor, small: Tensor) -> Tensor:
-    """The centre of a kernel, in the size of a smaller one."""
-    margin = (large.size(-1) - small.size(-1)) // 2
-    return large[..., margin : margin + small.size(-1), margin : margin + small.size(-1)]
-
-
-def _pointwise(x: Tensor, weight: Tensor) -> Tensor:
-    """A 1x1 convolution of ``(N, C, H, W)`` as a matrix product.
-
-    Unlike a convolution, a matrix product does not keep its input where the weights are frozen:
-    less memory in the architecture step.
-    """
-    return F.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
-
-
-def _split_phases(x: Tensor, step: int) -> Tensor:
+def split_phases(x: Tensor, step: int) -> Tensor:
     """Every ``step``-th pixel of ``(N, C, H, W)``, all ``step ** 2`` phases in the batch."""
     x = F.pad(x, (0, -x.size(3) % step, 0, -x.size(2) % step))
     grid = x.permute(0, 2, 3, 1).unflatten(2, (-1, step)).unflatten(1, (-1, step))
     return grid.permute(2, 4, 0, 1, 3, 5).flatten(0, 2).permute(0, 3, 1, 2)
 
 
-def _join_phases(phases: Tensor, step: int, like: Tensor) -> Tensor:
-    """The inverse of :func:`_split_phases`, in the size of ``like``."""
+def join_phases(phases: Tensor, step: int, like: Tensor) -> Tensor:
+    """The inverse of :func:`split_phases`, in the size of ``like``."""
     grid = phases.permute(0, 2, 3, 1).unflatten(0, (step, step, -1))
     x = grid.permute(2, 3, 0, 4, 1, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
     return x[..., : like.size(2), : like.size(3)]
-
-
-def _register(name: str, cls: Callable[[int, int], nn.Module], kernel_size: int) -> None:
-    def build(channels: int) -> nn.Module:
-        return cls(channels, kernel_size)
-
-    OPS.register_module(name=name, module=build)
-
-
-for _size in (1, 3, 5, 7):
-    _register(f"conv_{_size}x{_size}", Conv, _size)
-for _size in (3, 5, 7):
-    _register(f"sep_conv_{_size}x{_size}", SepConv, _size)
-for _size in (3, 5):
-    _register(f"dil_conv_{_size}x{_size}", DilConv, _size)

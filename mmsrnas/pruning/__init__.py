@@ -1,12 +1,14 @@
 """Channel numbers and channels: search, selection and surgery (DRC, arXiv 2207.07929)."""
 
-from .cost import WidthCost, fit_widths
-from .groups import Site, find_sites
-from .selection import ChannelSelector
+from .cost import COSTS, WidthCost, fit_widths, random_widths, uniform_widths
+from .groups import Site, find_sites, full_genotype
+from .selection import CRITERIA, ChannelSelector
 from .supernet import ChannelNumberSearch
 from .surgery import PrunedNet, remove_channels
 
 __all__ = [
+    "COSTS",
+    "CRITERIA",
     "ChannelNumberSearch",
     "ChannelSelector",
     "PrunedNet",
@@ -14,5 +16,8 @@ __all__ = [
     "WidthCost",
     "find_sites",
     "fit_widths",
+    "full_genotype",
+    "random_widths",
     "remove_channels",
+    "uniform_widths",
 ]

@@ -7,29 +7,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmsrnas.models.sizes import HR_SIZE, in_channels_of, lr_size_of
+from mmsrnas.sizes import HR_SIZE, in_channels_of, lr_size_of, upscale_factor_of
 
 from .groups import Site
 
-__all__ = ["COSTS", "WidthCost", "fit_widths"]
+__all__ = [
+    "COSTS",
+    "WidthCost",
+    "fit_widths",
+    "random_widths",
+    "uniform_widths",
+    "width_steps",
+]
 
 COSTS = ("multi_adds", "params")
 TOLERANCE = 0.02
 
 
 class WidthCost:
-    """Cost of a network with given inner widths.
+    """Cost of a network as a function of its inner widths, absolute.
 
     Args:
         net: The network at its full widths.
         sites: Its sites.
         kind: ``'multi_adds'`` counts multiply-accumulates of the convolutions, biases not, as
             mmengine does; ``'params'`` counts parameters.
-        lr_size: Height and width of the LR image for ``'multi_adds'``; None is 1280x720 divided by
-            the ``upscale_factor`` of the network.
+        lr_size: ``(height, width)`` of the LR image for ``'multi_adds'``; None is that of a
+            1280x720 HR image.
 
     Raises:
-        ValueError: Unknown ``kind``, or no ``lr_size`` for a network of unknown scale.
+        ValueError: Unknown ``kind``.
     """
 
     def __init__(
@@ -93,13 +100,7 @@ def _output_pixels(
 ) -> dict[str, int]:
     """Output positions of every convolution, from a forward pass without values."""
     if lr_size is None:
-        scale = getattr(net, "upscale_factor", None)
-        if scale is None:
-            raise ValueError(
-                f"lr_size: {type(net).__name__} does not say its upscale_factor, so Multi-Adds "
-                "need the size of the LR image."
-            )
-        lr_size = lr_size_of(HR_SIZE, scale)
+        lr_size = lr_size_of(HR_SIZE, upscale_factor_of(net))
     in_channels = in_channels_of(net)
     net = copy.deepcopy(net).to("meta").eval()
     pixels = dict.fromkeys(convs, 0)
@@ -114,24 +115,70 @@ def _output_pixels(
     return pixels
 
 
+def uniform_widths(cost: WidthCost, budget: float, divisor: int = 4) -> tuple[int, ...]:
+    """Widths that are the same share of the full ones at every site, within a budget.
+
+    Args:
+        cost: The cost of widths.
+        budget: Largest cost, absolute.
+        divisor: Step of the widths.
+
+    Returns:
+        A width for each site.
+
+    Raises:
+        ValueError: Even the smallest widths cost more.
+    """
+    return fit_widths(cost.full_widths, _steps(cost, divisor), cost, budget)
+
+
+def random_widths(cost: WidthCost, budget: float, seed: int, divisor: int = 4) -> tuple[int, ...]:
+    """Widths that are random shares, 20 to 100 % before the budget, of the full ones.
+
+    Args:
+        cost: The cost of widths.
+        budget: Largest cost, absolute.
+        seed: Random seed.
+        divisor: Step of the widths.
+
+    Returns:
+        A width for each site.
+
+    Raises:
+        ValueError: Even the smallest widths cost more.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shares = 0.2 + 0.8 * torch.rand(len(cost.full_widths), generator=generator)
+    return fit_widths(cost.full_widths * shares, _steps(cost, divisor), cost, budget)
+
+
+def width_steps(width: int, divisor: int) -> list[int]:
+    """The multiples of a divisor below a full width, and the full width."""
+    return [*range(divisor, width, divisor), width]
+
+
+def _steps(cost: WidthCost, divisor: int) -> list[list[int]]:
+    return [width_steps(int(width), divisor) for width in cost.full_widths]
+
+
 def fit_widths(
     wanted: Sequence[float],
     candidates: Sequence[Sequence[int]],
     cost: WidthCost,
-    limit: float,
-) -> list[int]:
-    """Rounds wanted widths to candidates so that the cost comes close to a limit from below.
+    budget: float,
+) -> tuple[int, ...]:
+    """Wanted widths rounded to candidates so that the cost comes close to a budget from below.
 
     All wanted widths are multiplied by the one largest factor for which the nearest candidates
-    stay within the limit; what is left of it then goes, candidate by candidate, to the sites that
-    rounding has cut most. Where the candidates are too coarse to come within 2 % of the limit
+    stay within the budget; what is left of it then goes, candidate by candidate, to the sites that
+    rounding has cut most. Where the candidates are too coarse to come within 2 % of the budget
     (networks with few sites), single channels follow.
 
     Args:
         wanted: Wanted width of each site.
         candidates: Possible widths of each site, ascending.
         cost: The cost of widths.
-        limit: The largest cost that is allowed.
+        budget: Largest cost, absolute.
 
     Returns:
         A width for each site.
@@ -150,43 +197,43 @@ def fit_widths(
     def nearest(factor: float) -> Tensor:
         return (table - factor * wanted[:, None]).abs().argmin(dim=1)
 
-    def price(choice: Tensor) -> float:
+    def cost_of(choice: Tensor) -> float:
         return cost(table[sites, choice]).item()
 
     choice = torch.zeros_like(last)
-    if price(choice) > limit:
-        raise ValueError(f"The smallest widths cost {price(choice):g}, more than {limit:g}.")
+    if cost_of(choice) > budget:
+        raise ValueError(f"The smallest widths cost {cost_of(choice):g}, more than {budget:g}.")
     low, high = 0.0, (table[sites, last] / wanted).max().item()
-    if price(nearest(high)) <= limit:
+    if cost_of(nearest(high)) <= budget:
         low = high
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if price(nearest(middle)) <= limit else (low, middle)
+        low, high = (middle, high) if cost_of(nearest(middle)) <= budget else (low, middle)
     choice = nearest(low)
     open_sites = choice < last
     while open_sites.any():
         cut = low * wanted - table[sites, choice]
         site = torch.where(open_sites, cut, -math.inf).argmax()
         choice[site] += 1
-        if price(choice) > limit:
+        if cost_of(choice) > budget:
             choice[site] -= 1
             open_sites[site] = False
         elif choice[site] == last[site]:
             open_sites[site] = False
-    return _top_up(table[sites, choice], table[sites, last], low * wanted, cost, limit)
+    return _top_up(table[sites, choice], table[sites, last], low * wanted, cost, budget)
 
 
 def _top_up(
-    widths: Tensor, largest: Tensor, wanted: Tensor, cost: WidthCost, limit: float
-) -> list[int]:
-    """Adds single channels until the cost is within 2 % of the limit."""
+    widths: Tensor, largest: Tensor, wanted: Tensor, cost: WidthCost, budget: float
+) -> tuple[int, ...]:
+    """Adds single channels until the cost is within 2 % of the budget."""
     open_sites = widths < largest
-    while cost(widths) < (1 - TOLERANCE) * limit and open_sites.any():
+    while cost(widths) < (1 - TOLERANCE) * budget and open_sites.any():
         site = torch.where(open_sites, wanted - widths, -math.inf).argmax()
         widths[site] += 1
-        if cost(widths) > limit:
+        if cost(widths) > budget:
             widths[site] -= 1
             open_sites[site] = False
         elif widths[site] == largest[site]:
             open_sites[site] = False
-    return [int(width) for width in widths]
+    return tuple(int(width) for width in widths)

@@ -1,11 +1,15 @@
 """Where channels can be removed from a network without touching its other widths."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
-__all__ = ["ARCHITECTURES", "Site", "find_sites"]
+from mmsrnas.genotypes import DRCGenotype
+
+__all__ = ["ARCHITECTURES", "Site", "find_sites", "full_genotype"]
 
 ARCHITECTURES = {
     "DRNNet": ((r"(.+)\.conv1", r"\1.conv2", 1), (r"(.+)\.upsample", r"\1.reduce", 4)),
@@ -62,6 +66,27 @@ def find_sites(net: nn.Module) -> list[Site]:
             if match := re.fullmatch(pattern, name):
                 sites.append(_site(modules, name, match.expand(template), group))
     return sites
+
+
+def full_genotype(net: nn.Module, cfg: Mapping[str, Any]) -> DRCGenotype:
+    """Genotype of a network that keeps all of its channels.
+
+    Args:
+        net: The network.
+        cfg: The config that it was built from.
+
+    Returns:
+        The genotype; ``replace(widths=...)`` describes the network after pruning.
+
+    Raises:
+        GenotypeError: An argument that is no number, name or list of numbers.
+    """
+    own = getattr(net, "genotype", None)
+    if isinstance(own, DRCGenotype):
+        return own
+    arguments = {key: value for key, value in cfg.items() if key not in ("type", "init_cfg")}
+    widths = tuple(site.width for site in find_sites(net))
+    return DRCGenotype(type(net).__name__, widths, widths, tuple(sorted(arguments.items())))
 
 
 def _site(modules: dict[str, nn.Module], producer: str, consumer: str, group: int) -> Site:

@@ -1,9 +1,9 @@
 """Which channels remain: greedy selection by dual regression, or by simpler criteria."""
 
 import copy
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,11 @@ import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmsrnas.compat import load_tensors
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype
 
+from .fingerprint import fingerprint
 from .groups import Site, find_sites
 from .upstream_cache import UpstreamCache
 
@@ -25,7 +28,7 @@ Batch = Mapping[str, Any]
 
 
 class ChannelSelector:
-    """Selects the channels that remain at every site, one site after the other.
+    """Selection of the channels that remain at every site, one site after the other.
 
     ``dual_regression`` (arXiv 2207.07929, algorithm 2) empties the second convolution of a site
     and gives it back, one after the other, the channels whose weights have the largest gradient of
@@ -48,6 +51,8 @@ class ChannelSelector:
         channels_per_step: Channels that are selected by one gradient; the paper's 1 is slowest.
         seed: Seed of ``'random'``.
         cache: Set to False to compute everything in every pass.
+        depends_on: What else ``objective`` depends on, by name: configs, weights, modules. A state
+            file is continued only where all of it is the same.
 
     Raises:
         ValueError: Unknown ``criterion``, or no batches for ``'dual_regression'``.
@@ -65,6 +70,7 @@ class ChannelSelector:
         channels_per_step: int = 1,
         seed: int = 0,
         cache: bool = True,
+        depends_on: Mapping[str, Any] | None = None,
     ) -> None:
         if criterion not in CRITERIA:
             raise ValueError(f"criterion: expected one of {CRITERIA}, got {criterion!r}.")
@@ -83,6 +89,17 @@ class ChannelSelector:
         self.cache = cache
         self.original = copy.deepcopy(net)
         self.kept: list[Tensor] = []
+        self.job = {
+            "weights of the network": fingerprint(net),
+            "genotype": fingerprint(genotype.to_dict()),
+            "criterion": fingerprint(criterion),
+            "lr": fingerprint(lr),
+            "channels_per_step": fingerprint(channels_per_step),
+            "seed": fingerprint(seed),
+            "cache": fingerprint(cache),
+            "batches of the training data": fingerprint(batches),
+            **{name: fingerprint(value) for name, value in (depends_on or {}).items()},
+        }
 
     def run(self, state_file: str | Path | None = None) -> list[Tensor]:
         """Selects at all sites.
@@ -95,7 +112,8 @@ class ChannelSelector:
             For each site the indices of the channels that remain, ascending.
 
         Raises:
-            ValueError: ``state_file`` belongs to another job.
+            ValueError: ``state_file`` belongs to another job, or is damaged.
+            FloatingPointError: The loss is not finite.
         """
         if state_file and Path(state_file).is_file():
             self._restore(Path(state_file))
@@ -145,24 +163,32 @@ class ChannelSelector:
 
         Returns:
             Mask ``(C,)`` of the selected channels.
+
+        Raises:
+            FloatingPointError: A score is not finite.
         """
         conv = self.net.get_submodule(site.consumer)
         pretrained = conv.weight.detach().clone()
         mask = torch.zeros(site.width, dtype=torch.bool, device=pretrained.device)
         trained = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
-        fit = _SiteFit(self, site)
+        losses = self._losses(site)
         with torch.no_grad():
             conv.weight.zero_()
         for param in trained:
             param.requires_grad_(True)
         while not mask.all() and mask.sum() < width:
-            score = fit.score()
+            score = _score(conv, losses)
+            if not score.isfinite().all():
+                raise FloatingPointError(
+                    f"The loss or its gradient at '{site.consumer}' is not finite. Check the "
+                    f"weights and the images, or lower the learning rate of the fit ({self.lr})."
+                )
             free = min(self.channels_per_step, width - int(mask.sum()))
             chosen = score.masked_fill(mask, -torch.inf).topk(free).indices
             mask[chosen] = True
             with torch.no_grad():
                 conv.weight[:, chosen] = pretrained[:, chosen]
-            fit.descend(trained, mask)
+            _descend(conv, trained, mask, losses, self.lr)
             if note:
                 note(score=score, mask=mask.clone())
         for param in trained:
@@ -170,81 +196,67 @@ class ChannelSelector:
             param.grad = None
         return mask
 
-    def _job(self) -> dict[str, Any]:
-        weights = self.original.state_dict().values()
-        return {
-            "weights": _checksum(weights),
-            "genotype": self.genotype.to_dict(),
-            "criterion": self.criterion,
-            "lr": self.lr,
-            "channels_per_step": self.channels_per_step,
-            "seed": self.seed,
-            "batches": len(self.batches),
-        }
+    def _losses(self, site: Site) -> list[Callable[[], Tensor]]:
+        """The loss of a site for each batch, which what precedes the site is remembered for."""
+        conv = self.net.get_submodule(site.consumer)
+        upstream = UpstreamCache(self.net, site.consumer) if self.cache else None
+
+        def loss(index: int, target: Tensor) -> Tensor:
+            memory = upstream.batch(index) if upstream else nullcontext()
+            with _keeping_output(conv) as seen, memory:
+                value = self.objective(self.batches[index])
+            return F.mse_loss(seen["output"], target) + value
+
+        targets = [_output(self.original, site.consumer, b["inputs"]) for b in self.batches]
+        return [partial(loss, index, target) for index, target in enumerate(targets)]
 
     def _save(self, path: Path) -> None:
-        state = {"job": self._job(), "kept": self.kept, "net": self.net.state_dict()}
-        partial = path.with_suffix(".part")
-        torch.save(state, partial)
-        partial.replace(path)
+        state = {"job": self.job, "kept": self.kept, "net": self.net.state_dict()}
+        with atomic_write(path) as whole:
+            torch.save(state, whole)
 
     def _restore(self, path: Path) -> None:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        for key, value in self._job().items():
-            if state["job"][key] != value:
-                raise ValueError(
-                    f"'{path}' belongs to another job ('{key}' differs). Continue with the same "
-                    "options, delete the file, or choose another --work-dir."
-                )
-        self.net.load_state_dict(state["net"])
-        self.kept = state["kept"]
+        try:
+            state = load_tensors(path)
+            job, kept, weights = state["job"], state["kept"], state["net"]
+        except Exception as error:
+            raise ValueError(
+                f"'{path}' is no state of a channel selection ({type(error).__name__}: {error}). "
+                "Delete it to select anew, or choose another --work-dir."
+            ) from None
+        different = [name for name in job | self.job if job.get(name) != self.job.get(name)]
+        if different:
+            raise ValueError(
+                f"'{path}' belongs to another job: {', '.join(different)} differ. Continue with "
+                "the same options, data and networks, delete the file, or choose another "
+                "--work-dir."
+            )
+        self.net.load_state_dict(weights)
+        self.kept = kept
 
 
-class _SiteFit:
-    """Loss of one site over the batches, with what precedes the site in memory."""
-
-    def __init__(self, selector: ChannelSelector, site: Site) -> None:
-        self.selector = selector
-        self.conv = selector.net.get_submodule(site.consumer)
-        self.targets = [
-            _output(selector.original, site.consumer, batch["inputs"]) for batch in selector.batches
-        ]
-        self.upstream = None
-        if selector.cache:
-            self.upstream = UpstreamCache(selector.net, site.consumer)
-
-    def score(self) -> Tensor:
-        """Sum over the outputs of the norm of each input channel's gradient ``(C,)``."""
-        self.conv.weight.grad = None
-        for index in range(len(self.targets)):
-            self._loss(index).backward()
-        return self.conv.weight.grad.flatten(2).norm(dim=2).sum(dim=0)
-
-    def descend(self, params: Sequence[nn.Parameter], mask: Tensor) -> None:
-        """One pass of SGD; channels outside of the mask stay at zero."""
-        sgd = torch.optim.SGD(params, lr=self.selector.lr, momentum=0.9, nesterov=True)
-        for index in range(len(self.targets)):
-            sgd.zero_grad()
-            self._loss(index).backward()
-            self.conv.weight.grad.mul_(mask[:, None, None])
-            sgd.step()
-
-    def _loss(self, index: int) -> Tensor:
-        batch = self.selector.batches[index]
-        with _keeping_output(self.conv) as seen:
-            if self.upstream is None:
-                loss = self.selector.objective(batch)
-            else:
-                with self.upstream.batch(index):
-                    loss = self.selector.objective(batch)
-        return F.mse_loss(seen["output"], self.targets[index]) + loss
+def _score(conv: nn.Conv2d, losses: Sequence[Callable[[], Tensor]]) -> Tensor:
+    """Sum over the outputs of the norm of each input channel's gradient ``(C,)``."""
+    conv.weight.grad = None
+    for loss in losses:
+        loss().backward()
+    return conv.weight.grad.flatten(2).norm(dim=2).sum(dim=0)
 
 
-def _checksum(tensors: Iterable[Tensor]) -> int:
-    value = 0
-    for tensor in tensors:
-        value = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), value)
-    return value
+def _descend(
+    conv: nn.Conv2d,
+    params: Sequence[nn.Parameter],
+    mask: Tensor,
+    losses: Sequence[Callable[[], Tensor]],
+    lr: float,
+) -> None:
+    """One pass of SGD; channels outside of the mask stay at zero."""
+    sgd = torch.optim.SGD(params, lr=lr, momentum=0.9, nesterov=True)
+    for loss in losses:
+        sgd.zero_grad()
+        loss().backward()
+        conv.weight.grad.mul_(mask[:, None, None])
+        sgd.step()
 
 
 @torch.no_grad()

@@ -12,62 +12,69 @@ from torch.func import functional_call
 
 from mmsrnas.genotypes import DRCGenotype
 from mmsrnas.registry import MODELS
+from mmsrnas.sizes import in_channels_of, min_size_of
 
-from .cost import WidthCost, fit_widths
-from .groups import find_sites
+from .cost import WidthCost, fit_widths, width_steps
+from .groups import find_sites, full_genotype
 
 __all__ = ["ChannelNumberSearch", "official_candidates"]
 
-RULES = ("budget", "official")
+VARIANTS = ("default", "official")
 
 
 @MODELS.register_module()
 class ChannelNumberSearch(BaseModule):
-    """Learns how many inner channels each site of a network keeps (arXiv 2207.07929, section 4).
+    """Search of the number of inner channels of each site (arXiv 2207.07929, section 4).
 
     Site ``l`` has candidate widths ``n_k`` with probabilities ``softmax(alpha_l)``. Its channels
     are ranked by the L1 norm of what the second convolution does with them, and a channel of rank
     ``r`` counts with ``P(n > r)``, its probability to be kept: one forward pass evaluates the
     mixture of all candidates.
 
-    * ``budget``: candidates are the multiples of ``divisor`` up to the full width, and the
-      genotype rounds the expected widths so that its cost comes closest to ``budget`` from below.
-      The search needs a :class:`~mmsrnas.models.losses.ComplexityLoss` with the same budget.
-    * ``official``: six fractions of at most ``budget`` times the full width, equal ones merged, and
-      the genotype takes the most probable. Nothing else limits the cost, as in the released code.
+    * ``default``: candidates are the multiples of ``divisor`` up to the full width, and the
+      genotype rounds the expected widths so that its cost comes closest to the budget from below.
+      A :class:`~mmsrnas.models.losses.ComplexityLoss` in the search takes the budget from here.
+    * ``official``: six fractions of at most ``budget_share`` times the full width, equal ones
+      merged, and the genotype takes the most probable. Nothing else limits the cost, as in the
+      released code.
 
     Args:
         generator: Config of the network; one with a table of sites (``DRNNet``, ``EDSRNet``...).
-        budget: Cost of the result as a share of the full network's.
-        cost: ``'multi_adds'`` for a 1280x720 HR image, or ``'params'``.
-        candidates: ``'budget'`` or ``'official'``.
-        divisor: Step of the candidates of ``'budget'``.
+        budget: Largest cost of the result, in the unit of ``cost``.
+        budget_share: In its place, a share of the full network's cost; with ``'official'``, of
+            the channels of each site.
+        cost: ``'multi_adds'`` for a 1280x720 HR image, or ``'params'``; counts.
+        variant: ``'default'`` or ``'official'``.
+        divisor: Step of the candidates of ``'default'``.
         init_cfg: Initialisation config of mmengine.
 
+    Attributes:
+        budget: Largest cost, absolute; None with ``'official'``.
+
     Raises:
-        ValueError: Unknown ``candidates`` or ``cost``, a budget out of reach, or a network without
-            sites.
+        ValueError: Unknown ``variant`` or ``cost``, not one of ``budget`` and ``budget_share``, a
+            budget out of reach, or a network without sites.
     """
 
     def __init__(
         self,
         generator: dict,
-        budget: float = 0.5,
+        budget: float | None = None,
+        budget_share: float | None = None,
         cost: str = "multi_adds",
-        candidates: str = "budget",
+        variant: str = "default",
         divisor: int = 4,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if candidates not in RULES:
-            raise ValueError(f"candidates: expected one of {RULES}, got {candidates!r}.")
-        if not 0 < budget <= 1:
-            raise ValueError(f"budget: expected a share of the full cost in (0, 1], got {budget}.")
+        if variant not in VARIANTS:
+            raise ValueError(f"variant: expected one of {VARIANTS}, got {variant!r}.")
+        self.variant = variant
         self.generator = MODELS.build(generator)
-        self.rule = candidates
-        self.budget = budget
+        self.full = full_genotype(self.generator, generator)
         self.sites = find_sites(self.generator)
         self.cost = WidthCost(self.generator, self.sites, cost)
+        self.budget = self._absolute(budget, budget_share)
         # Sites of the same full width share the candidates, and one parameter.
         self.groups: dict[str, list[int]] = {}
         for index, site in enumerate(self.sites):
@@ -75,7 +82,10 @@ class ChannelNumberSearch(BaseModule):
         self.candidates: dict[str, list[int]] = {}
         self.alpha = nn.ParameterDict()
         for key, members in self.groups.items():
-            options = self._candidates(int(key), divisor)
+            if variant == "official":
+                options = Counter(official_candidates(int(key), budget_share))
+            else:
+                options = Counter(width_steps(int(key), divisor))
             self.candidates[key] = sorted(options)
             # Merged candidates keep the probability that they had together.
             prior = torch.tensor([math.log(options[n]) for n in self.candidates[key]])
@@ -87,18 +97,34 @@ class ChannelNumberSearch(BaseModule):
             self.register_buffer(f"counts_{key}", counts.float(), persistent=False)
         self._check_budget()
 
-    def _candidates(self, width: int, divisor: int) -> Counter[int]:
-        if self.rule == "official":
-            return Counter(official_candidates(width, self.budget))
-        return Counter({*range(divisor, width, divisor), width})
+    def _absolute(self, budget: float | None, share: float | None) -> float | None:
+        """The budget as a cost; None where only the candidates limit it."""
+        if (budget is None) == (share is None):
+            raise ValueError(
+                "budget, budget_share: expected one of them, a cost or a share of the full "
+                f"network's {self.cost.full():g}; got {budget!r} and {share!r}."
+            )
+        if share is not None and not 0 < share <= 1:
+            raise ValueError(f"budget_share: expected a share in (0, 1], got {share!r}.")
+        if self.variant == "official":
+            if share is None:
+                raise ValueError(
+                    "budget: variant='official' limits the channels of each site; it needs "
+                    "'budget_share'."
+                )
+            return None
+        return share * self.cost.full() if budget is None else float(budget)
 
     def _check_budget(self) -> None:
+        if self.budget is None:
+            return
         smallest = torch.tensor([float(self._options(i)[0]) for i in range(len(self.sites))])
-        least = self.cost(smallest).item() / self.cost.full()
-        if self.rule == "budget" and self.budget < least:
+        least, full = self.cost(smallest).item(), self.cost.full()
+        if self.budget < least:
             raise ValueError(
-                f"budget={self.budget}: the smallest candidates cost {least:.3f} of the full "
-                f"{type(self.generator).__name__}; ask for at least that, or lower 'divisor'."
+                f"budget={self.budget:g}: the smallest candidates cost {least:g}, "
+                f"{least / full:.3f} of the full {type(self.generator).__name__}; ask for at least "
+                "that, or lower 'divisor'."
             )
 
     def _options(self, site: int) -> list[int]:
@@ -108,6 +134,16 @@ class ChannelNumberSearch(BaseModule):
     def upscale_factor(self) -> int | None:
         """Ratio of HR to LR size, where the network says it."""
         return getattr(self.generator, "upscale_factor", None)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the images."""
+        return in_channels_of(self.generator)
+
+    @property
+    def min_size(self) -> int:
+        """Smallest height and width of an LR image."""
+        return min_size_of(self.generator)
 
     @property
     def img_range(self) -> float:
@@ -165,14 +201,19 @@ class ChannelNumberSearch(BaseModule):
                 widths[member] = width
         return torch.stack(widths)
 
+    @property
+    def reference_cost(self) -> float:
+        """Cost of the full network, a count."""
+        return self.cost.full()
+
     def expected_cost(self) -> Tensor:
-        """Cost at the expected widths as a share of the full network's, differentiable."""
-        return self.cost(self.expected_widths()) / self.cost.full()
+        """Cost at the expected widths, a count, differentiable."""
+        return self.cost(self.expected_widths())
 
     @torch.no_grad()
     def genotype(self) -> DRCGenotype:
         """Decodes alpha, by the most probable candidates or within the budget."""
-        if self.rule == "official":
+        if self.variant == "official":
             widths = [0] * len(self.sites)
             for key, members in self.groups.items():
                 for member, best in zip(members, self.alpha[key].argmax(dim=1), strict=True):
@@ -182,22 +223,22 @@ class ChannelNumberSearch(BaseModule):
                 self.expected_widths().cpu(),
                 [self._options(i) for i in range(len(self.sites))],
                 self.cost,
-                self.budget * self.cost.full(),
+                self.budget,
             )
-        full = tuple(site.width for site in self.sites)
-        return DRCGenotype(type(self.generator).__name__, full, tuple(widths))
+        return self.full.replace(widths=tuple(widths))
 
 
-def official_candidates(width: int, budget: float) -> list[int]:
+def official_candidates(width: int, budget_share: float) -> list[int]:
     """The six candidate widths of the released code, with repetitions.
 
     Args:
         width: Full width.
-        budget: Share of the channels that the widest candidate may keep: 0.7, 0.5 or 0.3 there.
+        budget_share: Share of the channels that the widest candidate may keep, 0.7, 0.5 or 0.3
+            in the released code.
 
     Returns:
         Multiples of four, ascending.
     """
-    sizes = [int(width * budget * share) for share in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
+    sizes = [int(width * budget_share * share) for share in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
     # A remainder of three rounds up, one and two round down.
     return [min(max((size + 1) // 4 * 4, 4), width) for size in sizes]

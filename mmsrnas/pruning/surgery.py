@@ -1,4 +1,4 @@
-"""Removal of channels from a network, and networks that are built thin."""
+"""Removal of channels from a network, and networks that are built without them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmsrnas.genotypes import Genotype, load_genotype
+from mmsrnas.genotypes import DRCGenotype, Genotype, GenotypeError, load_genotype
+from mmsrnas.genotypes.base import MAX_CHANNELS
 from mmsrnas.registry import MODELS
 
-from .groups import Site, find_sites
+from .groups import ARCHITECTURES, Site, find_sites
 
 __all__ = ["PrunedNet", "remove_channels"]
 
@@ -49,26 +50,45 @@ def _selected(param: nn.Parameter, dim: int, index: Tensor) -> nn.Parameter:
 
 @MODELS.register_module()
 def PrunedNet(  # noqa: N802 (stands where a class stands in a config)
-    generator: dict, genotype: str | Path | Mapping[str, Any] | Genotype
+    genotype: str | Path | Mapping[str, Any] | Genotype,
 ) -> nn.Module:
-    """Builds a residual generator of mmagic with the inner widths of a genotype.
+    """Builds a pruned network of any class that has a table of sites.
 
     ``DRNNet`` needs no such help, it takes the genotype itself.
 
     Args:
-        generator: Config of the full network, e.g. ``dict(type='EDSRNet', ...)``.
         genotype: Name, path, content or value of a DRC genotype.
 
     Returns:
-        The network of that class, with fewer channels, randomly initialised.
+        The network of that class, with fewer channels, randomly initialised. It says its
+        ``genotype``.
 
     Raises:
-        GenotypeError: The genotype is wrong or does not fit the network.
-        ValueError: The network has no table of sites.
+        GenotypeError: The genotype is wrong, or its network cannot be built.
     """
-    net = MODELS.build(generator)
-    sites = find_sites(net)
     genotype = load_genotype(genotype, method="drc")
-    genotype.check_fits(type(net).__name__, tuple(site.width for site in sites))
-    remove_channels(net, sites, [torch.arange(width) for width in genotype.widths])
+    if genotype.architecture not in ARCHITECTURES:
+        raise GenotypeError(
+            f"genotype field 'architecture': {genotype.architecture!r} has no table of prunable "
+            f"sites; there are {', '.join(ARCHITECTURES)}."
+        )
+    with torch.device("meta"):  # a wrong size is refused before memory is spent
+        full = _full_network(genotype)
+    genotype.check_fits(type(full).__name__, tuple(site.width for site in find_sites(full)))
+    net = _full_network(genotype)
+    remove_channels(net, find_sites(net), [torch.arange(width) for width in genotype.widths])
+    net.genotype = genotype
     return net
+
+
+def _full_network(genotype: DRCGenotype) -> nn.Module:
+    for name, value in genotype.arguments:
+        if isinstance(value, int) and value > MAX_CHANNELS:
+            raise GenotypeError(f"genotype field 'arguments': {name}={value} is too large.")
+    try:
+        return MODELS.get(genotype.architecture)(**dict(genotype.arguments))
+    except Exception as error:
+        raise GenotypeError(
+            f"genotype field 'arguments': {genotype.architecture} cannot be built with them "
+            f"({type(error).__name__}: {error})."
+        ) from None

@@ -1,14 +1,21 @@
+import copy
 import csv
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from torch import nn
 
-from mmsrnas.analysis.compare import Bicubic, cost_of, evaluate, to_markdown, write_csv
+from mmsrnas.analysis import compare as module
+from mmsrnas.analysis.compare import Bicubic, compare, cost_of, evaluate, to_markdown, write_csv
+from mmsrnas.apis import init_generator
 from mmsrnas.datasets import imresize
 from mmsrnas.models.dlsr import DLSRNet
+from mmsrnas.registry import DATASETS
 
 ROWS = [
     {
@@ -109,3 +116,137 @@ def test_csv_keeps_the_digits(tmp_path):
         bicubic, net = csv.DictReader(file)
     assert float(net["Set5/PSNR"]) == 38.0392
     assert bicubic["params"] == ""
+
+
+DENOISE = """
+model = dict(
+    generator=dict(
+        type="mmsrnas.HiNASNet", genotype="HINAS_DENOISE", task="denoise", upscale_factor=1,
+        in_channels={channels}, mid_channels=4,
+    ),
+    data_preprocessor=dict(type="DataPreprocessor", mean=[0.0], std=[255.0]),
+)
+"""
+TINY = """
+model = dict(
+    generator=dict(type="mmsrnas.DLSRNet", genotype="DLSR_TINY", mid_channels=8),
+    data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
+)
+"""
+
+
+def trained(folder, name, text, change=None):
+    """A config with its checkpoint, as an argument of ``compare``."""
+    (folder / f"{name}.py").write_text(text)
+    torch.manual_seed(0)
+    network = init_generator(folder / f"{name}.py")
+    state = {f"generator.{key}": value for key, value in network.state_dict().items()}
+    if change is not None:
+        state[next(iter(state))].fill_(change)
+    torch.save({"state_dict": state}, folder / f"{name}.pth")
+    return name, str(folder / f"{name}.py"), str(folder / f"{name}.pth")
+
+
+@pytest.fixture
+def denoising_cfg(tmp_path, request):
+    """Test part of a denoising config with noise that leaves 0..255, on one image."""
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, ::2] = 250
+    image[20:] //= 2
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    cfg = Config.fromfile(
+        request.config.rootpath / f"configs/_base_/datasets/bsd500_{request.param}.py"
+    )
+    loader = cfg.test_dataloader[0]
+    loader.num_workers = 0
+    loader.dataset.update(data_root=str(tmp_path), data_prefix=dict(img="", gt=""))
+    return cfg
+
+
+@pytest.mark.parametrize("denoising_cfg", ["color", "gray"], indirect=True)
+def test_the_noisy_row_is_the_psnr_of_the_noisy_image(denoising_cfg, tmp_path):
+    """Gray networks are counted and tested like those in colour."""
+    dataset = denoising_cfg.test_dataloader[0].dataset
+    with DefaultScope.overwrite_default_scope("mmagic"):
+        item = DATASETS.build(dataset)[0]
+    clean = item["data_samples"].gt_img.float()
+    assert item["inputs"].min() < 0 and item["inputs"].max() > 255
+    error = item["inputs"].clamp(0, 255).round() - clean
+    expected = 10 * np.log10(255**2 / error.square().mean().item())
+    models = [trained(tmp_path, "net", DENOISE.format(channels=len(clean)))]
+    noisy, net = compare(models, denoising_cfg, tmp_path / "out", (48, 64), repeats=0).rows
+    assert noisy["model"] == "noisy"
+    assert noisy["BSD500/PSNR"] == pytest.approx(expected, abs=1e-3)
+    assert net["multi_adds"] > 0
+
+
+def test_every_row_is_on_disk_when_it_is_known(test_cfg, tmp_path, monkeypatch):
+    """One network that fails and one that is killed leave the rows of the others."""
+    models = [trained(tmp_path, name, TINY) for name in ("first", "broken", "slow")]
+    monkeypatch.setattr(module, "plot_tradeoff", lambda rows, metric, path: path.touch())
+    seen = []
+
+    def evaluate(network, *args):
+        seen.append(len(seen))
+        table = tmp_path / "out/table.csv"
+        rows = list(csv.DictReader(table.open())) if table.is_file() else []
+        assert [row["model"] for row in rows] == ["bicubic", "first"][: len(seen) - 1]
+        if len(seen) == 3:
+            raise RuntimeError("cannot run")
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return {"smooth/PSNR": 30.0 + len(seen), "smooth/SSIM": 0.9}
+
+    monkeypatch.setattr(module, "evaluate", evaluate)
+    with pytest.raises(KeyboardInterrupt):
+        compare(models, test_cfg, tmp_path / "out", (64, 64), repeats=0)
+    assert "broken is missing: RuntimeError: cannot run" in (tmp_path / "out/table.md").read_text()
+
+    def again(*_):
+        seen.append("again")
+        return {"smooth/PSNR": 40.0, "smooth/SSIM": 0.9}
+
+    monkeypatch.setattr(module, "evaluate", again)
+    result = compare(models, test_cfg, tmp_path / "out", (64, 64), resume=True, repeats=0)
+    assert seen.count("again") == 2  # what is known is taken over
+    assert [row["smooth/PSNR"] for row in result.rows] == [31.0, 32.0, 40.0, 40.0]
+    assert [row["model"] for row in result.rows] == ["bicubic", "first", "broken", "slow"]
+    assert not result.failures
+
+
+def test_rows_of_other_weights_or_images_are_not_taken_over(test_cfg, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(module, "plot_tradeoff", lambda rows, metric, path: path.touch())
+    monkeypatch.setattr(
+        module, "evaluate", lambda *_: calls.append(0) or {"smooth/PSNR": 30.0 + len(calls)}
+    )
+
+    def count(**options):
+        calls.clear()
+        cfg = options.pop("cfg", test_cfg)
+        options = dict(repeats=0, resume=True) | options
+        compare(models, cfg, tmp_path / "out", options.pop("hr_size", (64, 64)), **options)
+        return len(calls)
+
+    models = [trained(tmp_path, "net", TINY)]
+    assert count() == 2
+    assert count() == 0
+    assert count(resume=False) == 2
+    assert count(hr_size=(64, 96)) == 2
+    models = [trained(tmp_path, "net", TINY, change=0.5)]
+    assert count() == 1
+    image = next(Path(test_cfg.test_dataloader[0].dataset.data_root).glob("HR/*.png"))
+    image.write_bytes(image.read_bytes() + b"x")
+    assert count() == 2
+    other = copy.deepcopy(test_cfg)
+    other.test_evaluator[0].metrics[0].crop_border = 3
+    assert count(cfg=other) == 2
+
+
+def test_a_network_that_returns_nan_is_named(test_cfg, tmp_path):
+    class Nan(nn.Module):
+        def forward(self, x):
+            return x.new_full((len(x), 3, 2 * x.shape[2], 2 * x.shape[3]), torch.nan)
+
+    with pytest.raises(FloatingPointError, match="smooth/PSNR"):
+        evaluate(Nan(), test_cfg, tmp_path)

@@ -96,11 +96,7 @@ def test_a_supernet_can_be_counted():
     ids=lambda generator: generator["type"],
 )
 def test_channels_of_the_input_are_the_networks(generator, channels):
-    keys = (
-        ["in_channels"]
-        if generator["type"] == "mmsrnas.HiNASNet"
-        else ["in_channels", "out_channels"]
-    )
+    keys = ["in_channels", *["out_channels"] * (generator["type"] == "EDSRNet")]
     with torch.device("meta"):
         network = MODELS.build(generator | dict.fromkeys(keys, channels))
     assert input_size_of(network, (60, 80)) == (channels, 20, 27)

@@ -54,3 +54,20 @@ def test_autocast_is_bfloat16():
 def test_reads_as_a_sentence():
     text = str(measure_latency(Sleeper(0, 0), (3, 4, 4), threads=1, repeats=1))
     assert re.match(r"[\d.]+ ms \(median; [\d.]+ to [\d.]+ ms\) on .+ CPU, 1 thread, ", text)
+
+
+def test_fastest_and_slowest_are_of_the_measured_passes(monkeypatch):
+    """By a clock that only passes move; in no order, and apart from the warm-up."""
+    seconds = iter([9.0, 0.3, 0.1, 0.7, 0.2])  # the first one is the warm-up
+    clock = [0.0]
+
+    class Pass(nn.Module):
+        def forward(self, x):
+            clock[0] += next(seconds)
+            return x
+
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+    latency = measure_latency(Pass(), (3, 4, 4), repeats=4)
+    found = (latency.fastest, latency.seconds, latency.slowest)
+    torch.testing.assert_close(found, (0.1, 0.25, 0.7))
+    assert "250.0 ms (median; 100.0 to 700.0 ms)" in str(latency)

@@ -8,14 +8,14 @@ import torch
 BENCHMARK = Path(__file__).parents[2] / "benchmarks/drc_search.py"
 
 
-def test_literal_and_vectorised_search_have_the_same_gradients():
+def test_reference_and_vectorised_search_have_the_same_gradients():
     search = runpy.run_path(str(BENCHMARK))["Search"](2, 8, 32, 1, torch.double)
     gradients = {}
-    for literal in (True, False):
-        search.be_literal(literal)
-        gradients[literal] = search.arch_gradients()
-    for ours, literal in zip(gradients[False], gradients[True], strict=True):
-        torch.testing.assert_close(ours, literal, rtol=0, atol=1e-9)
+    for reference in (True, False):
+        search.be_reference(reference)
+        gradients[reference] = search.arch_gradients()
+    for ours, reference in zip(gradients[False], gradients[True], strict=True):
+        torch.testing.assert_close(ours, reference, rtol=0, atol=1e-9)
     assert max(gradient.abs().max() for gradient in gradients[True]) > 1e-7
 
 

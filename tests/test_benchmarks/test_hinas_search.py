@@ -16,7 +16,7 @@ def memory():
     def measure(task, variant):
         kwargs, size = BENCHMARK["TASKS"][task]
         net = BENCHMARK["HiNASSupernet"](
-            **kwargs, in_channels=size[1], head="official", **BENCHMARK["VARIANTS"][variant]
+            **kwargs, in_channels=size[1], variant="official", **BENCHMARK["VARIANTS"][variant]
         )
         return BENCHMARK["kept_memory"](net, torch.rand(1, *size[1:]))
 
@@ -27,21 +27,21 @@ def memory():
     }
 
 
-def test_literal_evaluation_keeps_what_the_original_does(memory):
+def test_reference_evaluation_keeps_what_the_original_does(memory):
     denoise, _ = memory.values()
-    assert denoise["literal"] == pytest.approx(ORIGINAL, rel=0.01)
+    assert denoise["reference"] == pytest.approx(ORIGINAL, rel=0.01)
 
 
 @pytest.mark.parametrize(("task", "ratio"), [(0, 1.7), (1, 1.3)])
 def test_cell_sharing_saves_memory(memory, task, ratio):
     kept = list(memory.values())[task]
-    assert kept["literal, no cell sharing"] / kept["literal"] > ratio
+    assert kept["reference, no cell sharing"] / kept["reference"] > ratio
 
 
 def test_default_search_keeps_less(memory):
     for kept in memory.values():
-        assert kept["default"] < 0.55 * kept["literal"]
-        assert kept["default, with_cp"] < 0.15 * kept["literal"]
+        assert kept["default"] < 0.55 * kept["reference"]
+        assert kept["default, with_cp"] < 0.15 * kept["reference"]
     denoise, _ = memory.values()
     assert denoise["default"] < 0.5 * ORIGINAL
     assert denoise["default, with_cp"] < 0.1 * ORIGINAL
@@ -50,8 +50,8 @@ def test_default_search_keeps_less(memory):
 def test_a_step_leaves_no_gradient_behind():
     net = BENCHMARK["HiNASSupernet"]("denoise", 1, 1, 2, 1, 2)
     x = torch.rand(1, 1, 8, 8)
-    for literal in (True, False):
-        BENCHMARK["search_step"](net, x, literal)
+    for reference in (True, False):
+        BENCHMARK["search_step"](net, x, reference)
         assert all(param.grad is None for param in net.parameters())
     BENCHMARK["backward"](net, x, [net.alpha])
     assert net.alpha.requires_grad and not net.last[0].weight.requires_grad

@@ -1,3 +1,5 @@
+import cv2
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -74,3 +76,30 @@ def test_wrapped_datasets_and_the_architecture_dataloader_are_checked(cfg, tmp_p
     cfg.train_cfg = {"policy_dataloader": loader(tmp_path, "policy")}
     with pytest.raises(FileNotFoundError, match=r"wrapped/HR.*arch/HR.*more/HR.*policy/HR"):
         check_datasets(cfg, "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "gray", "color_type", "warns"),
+    [
+        ("Set5", [0, 1, 2, 3, 4, 5], "color", True),
+        ("Set14", [0, 1, 2], "color", False),  # one of them is gray
+        ("photographs", [0, 1, 2, 3, 4, 5], "color", False),
+        ("Set5", [0, 1, 2, 3, 4, 5], "grayscale", False),  # gray is what is asked for
+    ],
+)
+def test_gray_copies_of_colour_sets_are_named(
+    paired_images, monkeypatch, name, gray, color_type, warns
+):
+    for i in gray:
+        path = paired_images / f"HR/{i:03}.png"
+        image = cv2.imread(str(path))
+        cv2.imwrite(str(path), np.repeat(image[..., :1], 3, axis=2))
+    paired_images.rename(paired_images.parent / name)
+    test = loader(paired_images.parent, name)
+    test["dataset"]["pipeline"] = [{"type": "LoadImageFromFile", "color_type": color_type}]
+    messages = []
+    monkeypatch.setattr(
+        "mmsrnas.datasets.checks.print_log", lambda text, **_: messages.append(text)
+    )
+    check_datasets(Config({"test_dataloader": [test]}), "test")
+    assert [f"{name} is a set of colour images" in text for text in messages] == [True] * warns

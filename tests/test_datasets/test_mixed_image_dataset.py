@@ -71,5 +71,5 @@ def test_wrong_arguments_are_refused(paired_images):
         MixedImageDataset([pairs], 2)
     with pytest.raises(ValueError, match="unpaired_share: expected 0 < share < 1"):
         MixedImageDataset([pairs, alone], 2, 1.5)
-    with pytest.raises(ValueError, match="'crop_size' must be gt_patch_size / 2"):
+    with pytest.raises(ValueError, match="'crop_size' must be patch_size / 2"):
         MixedImageDataset(configs(paired_images, crop=8), 2)

@@ -4,6 +4,7 @@ import itertools
 import math
 
 import pytest
+import tiny_rl_search
 import tiny_search
 import torch
 from mmengine.hooks import Hook
@@ -246,3 +247,61 @@ def test_cost_is_missing(images, monkeypatch):
     with pytest.raises(TypeError, match=r"TinySupernet has no `expected_cost\(\)`"):
         tiny_search.runner(images, arch={"complexity_loss": COMPLEXITY}).train()
     assert issubclass(MODELS.get(COMPLEXITY["type"]), ComplexityLoss)
+
+
+def test_schedule_of_the_architecture_counts_its_steps_and_is_resumed(images):
+    """A cosine over four steps, and the same alpha where the run was cut in two."""
+
+    class Rates(Hook):
+        def __init__(self):
+            self.rates = []
+
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            (hook,) = (h for h in runner.hooks if hasattr(h, "arch_parameters"))
+            self.rates.append(hook.optim_wrapper.optimizer.param_groups[0]["lr"])
+
+    schedule = {"type": "CosineAnnealingLR", "by_epoch": False, "T_max": 4, "eta_min": 0.01}
+    arch = {"mode": "bilevel", "param_scheduler": schedule}
+
+    # mmengine keeps the length of the first start as the end of the weights' schedule.
+    weights = {"type": "CosineAnnealingLR", "by_epoch": False, "T_max": 50, "end": 4}
+
+    def search(run, iters, **options):
+        options |= {"param_scheduler": weights, "arch": arch}
+        runner, rates = tiny_search.runner(images, run=run, iters=iters, **options), Rates()
+        runner.register_hook(rates)
+        return runner.train().generator.alpha.detach(), rates.rates
+
+    whole, rates = search("scheduled", 4)
+    expected = [0.01 + 0.04 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(1, 5)]
+    assert rates == pytest.approx(expected)
+    search("scheduled_parts", 2)
+    parts, rates = search("scheduled_parts", 4, resume=True)
+    assert rates == pytest.approx(expected[2:])
+    assert torch.equal(whole, parts)
+
+
+def test_budget_of_the_supernet_is_the_only_one(images, monkeypatch):
+    monkeypatch.setattr(tiny_search.TinySupernet, "budget", 1000.0, raising=False)
+    runner = tiny_search.runner(images, iters=1, arch={"complexity_loss": COMPLEXITY})
+    runner.train()  # the cost is below the budget of the supernet
+    assert runner.message_hub.log_scalars["train/arch_complexity"].current() == 0
+    with pytest.raises(ValueError, match=r"the budget stands once, in model\.generator"):
+        arch = {"complexity_loss": COMPLEXITY | {"budget": 3}}
+        tiny_search.runner(images, arch=arch).train()
+
+
+@pytest.mark.parametrize("diff_rank_seed", [True, False])
+@pytest.mark.parametrize("tiny", [tiny_search, tiny_rl_search])
+def test_data_of_the_architecture_follow_diff_rank_seed(images, monkeypatch, tiny, diff_rank_seed):
+    """As those of the training data do, which mmengine builds."""
+    seen, build = [], Runner.build_dataloader
+
+    def spy(dataloader, seed=None, diff_rank_seed=False):
+        seen.append(diff_rank_seed)
+        return build(dataloader, seed=seed)
+
+    monkeypatch.setattr(Runner, "build_dataloader", staticmethod(spy))
+    randomness = {"seed": 3, "diff_rank_seed": diff_rank_seed}
+    tiny.runner(images, run="ranks", iters=1, randomness=randomness).train()
+    assert seen == [diff_rank_seed] * 2

@@ -1,6 +1,7 @@
 """A search of HiNAS that takes seconds, with everything that its recipe hooks on."""
 
 import os
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -72,9 +73,9 @@ def search(folder, work_dir, iters, discrete=True, resume=False, **supernet):
                     task="denoise",
                     upscale_factor=1,
                     in_channels=1,
-                    num_layers=2,
+                    num_cells=2,
                     num_nodes=1,
-                    base_channels=2,
+                    mid_channels=2,
                 )
                 | supernet,
                 pixel_loss=dict(type="MSELoss"),
@@ -151,7 +152,7 @@ def test_search_moves_architecture_and_weights(gray_images, tmp_path):
 
 def test_statistics_and_mode_are_restored():
     net = HiNASSupernet(
-        "denoise", 1, 1, num_layers=1, num_nodes=1, base_channels=2, width_multipliers=[1, 2]
+        "denoise", 1, 1, num_cells=1, num_nodes=1, mid_channels=2, width_multipliers=[1, 2]
     )
     before = {k: v.clone() for k, v in net.state_dict().items()}
     momenta = [m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
@@ -173,5 +174,21 @@ def test_other_supernets_are_refused(gray_images):
     model = torch.nn.Module()
     model.generator = torch.nn.Module()
     model.generator.arch_parameters = lambda: iter(())
+    model.generator.genotype = lambda: None
     with pytest.raises(TypeError, match="has no attribute `discrete`"):
         DiscreteValHook().before_train(SimpleNamespace(model=model))
+
+
+def test_persistent_workers_of_the_training_data_are_no_hindrance(gray_images):
+    """The statistics are estimated in this process, where a loader keeps no workers."""
+    cfg = Config(dict(train_dataloader=loader(gray_images, (0, 2), batch_size=2, num_workers=2)))
+    cfg.train_dataloader.persistent_workers = True
+    supernet = torch.nn.BatchNorm2d(1)
+    editor = SimpleNamespace(
+        data_preprocessor=lambda batch, _: {"inputs": batch["inputs"][0][None]}
+    )
+    runner = SimpleNamespace(
+        cfg=cfg, seed=0, model=editor, build_dataloader=Runner.build_dataloader
+    )
+    DiscreteValHook(num_batches=1)._estimate_statistics(runner, supernet)
+    assert supernet.running_mean.item() != 0

@@ -4,6 +4,7 @@ import json
 
 import cv2
 import mmengine
+import pytest
 import tiny_search
 import torch
 
@@ -61,3 +62,44 @@ def test_validation_alone_writes_nothing(images):
     runner.val()
     assert runner.message_hub.get_scalar("val/tiny/PSNR").current() > 0
     assert not (images / "validated" / "genotype.json").exists()
+
+
+def hook(monkeypatch, images, scores, run="best", **kwargs):
+    """Runs a search whose validations have these scores; the iterations that were written."""
+    written, scores = [], iter(scores)
+    monkeypatch.setattr(
+        DLSRGenotype, "save", lambda genotype, path, origin: written.append(origin["iteration"])
+    )
+    monkeypatch.setattr(
+        "mmsrnas.evaluation.PSNR.evaluate", lambda metric, size=None: {"tiny/PSNR": next(scores)}
+    )
+    hooks = [{"type": "mmsrnas.GenotypeHook", "best": {"tiny/PSNR": 1.0}} | kwargs]
+    options = {"iters": 5, "val_interval": 1, "hooks": hooks, "exact": False, "run": run}
+    options["default_hooks"] = {}
+    tiny_search.runner(images, **options).train()
+    return written
+
+
+def test_best_genotype_is_kept(images, monkeypatch):
+    assert hook(monkeypatch, images, [1.0, 3.0, 2.0, float("nan"), 3.0]) == [1, 2]
+    assert hook(monkeypatch, images, [9.0, 3.0, 2.0, 4.0, 3.0], best_from=2) == [2, 4]
+    # Nothing counted: the genotype of the end.
+    assert hook(monkeypatch, images, [9.0] * 5, best_from=9) == [5]
+
+
+def test_best_score_is_in_checkpoints(images):
+    """A resumed search does not overwrite a better genotype."""
+    hooks = [{"type": "mmsrnas.GenotypeHook", "best": {"tiny/PSNR": 1.0}}]
+    runner = tiny_search.runner(images, run="kept", iters=2, val_interval=1, hooks=hooks)
+    runner.train()
+    best = runner.message_hub.get_info("best_genotype_score")
+    runner = tiny_search.runner(
+        images, run="kept", iters=3, val_interval=1, hooks=hooks, resume=True
+    )
+    runner.load_or_resume()
+    assert runner.message_hub.get_info("best_genotype_score") == best > 0
+
+
+def test_unknown_metric_is_named(images, monkeypatch):
+    with pytest.raises(KeyError, match=r"no metric 'Set5/PSNR'; it has tiny/PSNR"):
+        hook(monkeypatch, images, [1.0] * 5, best={"Set5/PSNR": 1.0})

@@ -9,9 +9,9 @@ def test_two_processes_agree(images, start):
     supernet = {
         "type": "mmsrnas.HiNASSupernet",
         "upscale_factor": 2,
-        "num_layers": 1,
+        "num_cells": 1,
         "num_nodes": 1,
-        "base_channels": 2,
+        "mid_channels": 2,
         "width_multipliers": [1, 2],
         "with_cp": True,
     }

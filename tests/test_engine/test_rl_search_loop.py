@@ -20,7 +20,7 @@ ITERS = 16
 def state(runner):
     """Weights and policy, in copies; what is not known yet is nan."""
     state = {key: value.nan_to_num(7.0) for key, value in runner.model.state_dict().items()}
-    policy = {key: value for key, value in state.items() if ".controller." in key}
+    policy = {key: value for key, value in state.items() if ".policy." in key}
     return {key: state[key] for key in state.keys() - policy.keys()}, policy
 
 
@@ -81,7 +81,9 @@ def test_log_has_every_term(observed):
 def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeypatch):
     """Correlation 1 of the cost term with the cost of what was scored."""
     runner = tiny_rl_search.runner(
-        images, run="correlation", loop={"num_samples": 12, "performance_weight": 0.0}
+        images,
+        run="correlation",
+        loop=tiny_rl_search.reward(performance_weight=0.0) | {"num_samples": 12},
     )
     loop = runner.build_train_loop(runner._train_loop)
     runner._train_loop = loop
@@ -92,8 +94,8 @@ def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeyp
         scored.append(architecture)
         return forward(x, architecture)
 
-    def spy_reward(self, psnr, reference, psnr_std, genotypes):
-        result = reward(self, psnr, reference, psnr_std, genotypes)
+    def spy_reward(self, psnr, genotypes, *args):
+        result = reward(self, psnr, genotypes, *args)
         rewards.append((list(scored), list(genotypes), result.tolist()))
         return result
 
@@ -111,7 +113,7 @@ def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeyp
     for ran, genotypes, values in rewards:
         start = 0 if ran[: len(genotypes)] == genotypes else len(ran) - len(genotypes)
         assert ran[start : start + len(genotypes)] == genotypes
-        costs = [multi_adds(genotype, 4, 2, (8, 8)) for genotype in genotypes]
+        costs = [multi_adds(genotype, (8, 8), mid_channels=4) for genotype in genotypes]
         pairs += zip(costs, values, strict=True)
     correlation = torch.corrcoef(torch.tensor(pairs, dtype=torch.double).T)[0, 1]
     assert len(pairs) > 50
@@ -146,10 +148,9 @@ def search(start, images, run, kill_at=None, **options):
 def load(images, run):
     checkpoint = torch.load(images / run / f"iter_{ITERS}.pth", weights_only=True)
     hub = checkpoint.pop("message_hub")
-    history = {key: value.data for key, value in hub["log_scalars"].items()}
     checkpoint["history"] = {
         key: value
-        for key, value in history.items()
+        for key, value in hub["log_scalars"].items()
         if key.startswith("train/") and not key.endswith("time")
     }
     checkpoint["meta"] = {key: checkpoint["meta"][key] for key in ("iter", "seed")}
@@ -164,7 +165,7 @@ def test_killed_search_ends_like_the_whole_one(start, images, workers):
     search(start, images, killed, workers=workers, resume=True)
     expected = load(images, whole)
     assert {"weights", "policy"} == expected["optimizer"].keys()
-    assert not expected["state_dict"]["generator.controller.baseline"].isnan()
+    assert not expected["state_dict"]["generator.policy.baseline"].isnan()
     assert_identical(load(images, killed), expected)
 
 
@@ -194,8 +195,10 @@ def test_mixed_precision(images):
 
 
 def test_released_loop_forgets_the_baseline_at_every_turn(images):
-    controller = {"compat": "official"}
-    options = {"supernet": {"controller": controller}, "loop": {"num_samples": 1}}
+    options = {
+        "supernet": {"variant": "official"},
+        "loop": {"num_samples": 1, "reset_baseline": True, "baseline_has_reward": True},
+    }
     runner = tiny_rl_search.runner(images, run="official", **options)
     runner.train()
     rewards, baselines = (
@@ -216,6 +219,10 @@ def test_runner_adds_what_a_search_needs(images):
     runner.train()
     genotype = load_genotype(images / "runner" / "genotype.json", "hnas")
     assert genotype == find_supernet(runner.model).genotype()
+    options = dict(runner_type="mmsrnas.RLSearchRunner", hooks=[dict(type="mmsrnas.GenotypeHook")])
+    named = tiny_rl_search.runner(images, default_hooks=dict(exact_resume=None), **options)
+    names = [type(hook).__name__ for hook in named.hooks]
+    assert (names.count("GenotypeHook"), names.count("ExactResumeHook")) == (1, 0)
     with pytest.raises(ValueError, match=r"train_cfg.type.*IterBasedTrainLoop"):
         tiny_rl_search.runner(
             images,
@@ -230,21 +237,33 @@ def test_runner_adds_what_a_search_needs(images):
         (dict(loop=dict(policy_dataloader=None)), "train_cfg.policy_dataloader: the policy needs"),
         (dict(loop=dict(num_samples=1)), "train_cfg.num_samples: expected at least 2, got 1"),
         (
-            dict(supernet=dict(controller=dict(compat="paper")), loop=dict(num_samples=0)),
+            dict(supernet=dict(variant="paper"), loop=dict(num_samples=0)),
             "train_cfg.num_samples: expected at least 1, got 0",
         ),
         (dict(loop=dict(num_references=1)), "train_cfg.num_references: expected at least 2"),
         (dict(loop=dict(weight_sampling="best")), "train_cfg.weight_sampling.*'best'"),
-        (dict(loop=dict(performance_weight=1.5)), "performance_weight: expected 0 <= lambda"),
+        (
+            dict(loop=tiny_rl_search.reward(performance_weight=1.5)),
+            "reward.performance_weight: expected 0 <= lambda",
+        ),
         (dict(loop=dict(entropy_weight=(0.1, -1))), "entropy_weight"),
         (dict(loop=dict(baseline_momentum=1.0)), "baseline_momentum"),
-        (dict(loop=dict(cost=dict(metric="flops"))), "cost.metric: expected one of"),
+        (
+            dict(loop=tiny_rl_search.reward(cost=dict(type="flops"))),
+            "cost.type: expected one of",
+        ),
         (dict(supernet=dict(upscale_factor=5)), "upscale_factor: HNAS has"),
     ],
 )
 def test_wrong_arguments_are_named(images, options, message):
     with pytest.raises(ValueError, match=message):
         tiny_rl_search.runner(images, run="wrong", **options).train()
+
+
+def test_typo_in_the_reward_is_named(images):
+    loop = tiny_rl_search.reward(lambda_=0.5)
+    with pytest.raises(TypeError, match=r"train_cfg.reward: .*unexpected keyword.*'lambda_'"):
+        tiny_rl_search.runner(images, run="wrong", loop=loop).train()
 
 
 def test_shared_images_are_refused(images):
@@ -264,7 +283,9 @@ def test_wrong_optimizers_are_explained(images):
 
 
 def test_other_supernets_are_refused(images):
-    with pytest.raises(TypeError, match="needs a supernet with a policy, DLSRSupernet has none"):
+    with pytest.raises(
+        TypeError, match="needs a supernet with a policy, DLSRSupernet has no 'space'"
+    ):
         tiny_rl_search.runner(
             images,
             model=dict(
@@ -278,7 +299,7 @@ def test_other_supernets_are_refused(images):
 def test_patches_without_inside_and_rewards_that_are_not_finite(images):
     small = tiny_rl_search.dataloader(images, (8, 12))
     small["dataset"]["pipeline"][2]["gt_patch_size"] = 16
-    with pytest.raises(ValueError, match="16x16 pixels are nothing but the border of 8"):
+    with pytest.raises(ValueError, match="a border of 8 pixels, which is all of images of 16x16"):
         tiny_rl_search.runner(images, loop=dict(policy_dataloader=small)).train()
     runner = tiny_rl_search.runner(images, run="nan")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A search ends when its genotype has settled or collapsed, and not before."""
+"""A search ends when its genotype no longer changes or has collapsed, and not before."""
 
 import pytest
 import tiny_search
@@ -20,11 +20,11 @@ def iterations(images, lr=0.0, collapsed=None, **options):
 
 
 def test_stops_when_nothing_changes(images):
-    assert iterations(images) == 6  # looks at 2, 4 and 6; the last two see what the first saw
+    assert iterations(images) == 6  # checks at 2, 4 and 6; the last two find what the first found
 
 
 def test_begin(images):
-    assert iterations(images, begin=4) == 10  # looks at 6, 8 and 10
+    assert iterations(images, begin=4) == 10  # checks at 6, 8 and 10
 
 
 def test_goes_on_while_the_genotype_changes(images, monkeypatch):

@@ -55,3 +55,19 @@ def test_paramwise_options_are_kept():
 def test_no_supernet():
     with pytest.raises(TypeError, match=r"model\.generator: a search needs a supernet, got Conv2d"):
         build(editor(nn.Conv2d(1, 1, 1)), {"type": "SGD", "lr": torch.tensor(0.1).item()})
+
+
+def test_only_the_generator_is_clipped():
+    model = editor(DLSRSupernet(mid_channels=4, num_cells=2))
+    model.dual_networks = nn.Conv2d(3, 3, 3)
+    cfg = {"constructor": CONSTRUCTOR, "optimizer": {"type": "SGD", "lr": 0.1}}
+    wrapper = build_optim_wrapper(model, cfg | {"clip_grad": {"max_norm": 1.0}})
+    weights = [p for group in wrapper.optimizer.param_groups for p in group["params"]]
+    for param in weights:
+        param.grad = torch.full_like(param, 5.0)
+    wrapper._clip_grad()
+    duals = set(model.dual_networks.parameters())
+    assert duals <= set(weights)
+    assert all((param.grad == 5).all() for param in duals)
+    clipped = torch.cat([param.grad.flatten() for param in weights if param not in duals])
+    assert clipped.norm().item() == pytest.approx(1, rel=1e-4)

@@ -20,6 +20,11 @@ def dataloader(folder, index_range, workers=0, **kwargs) -> dict:
     return cfg
 
 
+def reward(**kwargs) -> dict:
+    """The reward of the search, as entries of ``train_cfg``."""
+    return dict(reward=dict(cost=dict(mid_channels=4, lr_size=(8, 8))) | kwargs)
+
+
 def config(
     folder,
     run="rl",
@@ -36,7 +41,7 @@ def config(
     """Config of a search on the images of ``folder``; ``kwargs`` override its keys."""
     folder = Path(folder)
     hooks = [dict(type="mmsrnas.ExactResumeHook")] if hooks is None else hooks
-    generator = dict(type="mmsrnas.HNASSupernet", num_layers=3, channels=3, num_nodes=2)
+    generator = dict(type="mmsrnas.HNASSupernet", num_cells=3, mid_channels=3, num_nodes=2)
     cfg = dict(
         default_scope="mmagic",
         work_dir=str(folder / run),
@@ -56,8 +61,8 @@ def config(
             policy_iters=3,
             num_samples=3,
             num_references=2,
-            cost=dict(channels=4, lr_size=(8, 8)),
         )
+        | reward()
         | (loop or {}),
         optim_wrapper=dict(
             constructor="MultiOptimWrapperConstructor",
@@ -66,7 +71,7 @@ def config(
             ),
             policy=dict(
                 type="OptimWrapper",
-                modules="generator.controller",
+                modules="generator.policy",
                 optimizer=dict(type="Adam", lr=0.01),
                 clip_grad=dict(max_norm=5),
             ),
@@ -78,7 +83,8 @@ def config(
         ),
         default_hooks=dict(
             logger=dict(type="LoggerHook", interval=1),
-            checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=save_interval),
+            checkpoint=dict(type="mmsrnas.CheckpointHook", by_epoch=False, interval=save_interval),
+            checkpoint_fit=dict(type="mmsrnas.CheckpointFitHook"),
         ),
         custom_hooks=hooks,
         log_processor=dict(type="LogProcessor", by_epoch=False),

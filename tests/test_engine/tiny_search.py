@@ -35,6 +35,8 @@ class TinySupernet(nn.Module):
         yield "alpha", self.alpha
         yield "beta", self.beta
 
+    reference_cost = 1.0
+
     def expected_cost(self):
         return (self.alpha.softmax(1) @ self.alpha.new_tensor([1.0, 9.0, 25.0, 49.0])).sum()
 
@@ -139,7 +141,8 @@ def config(
         param_scheduler=dict(type="CosineAnnealingLR", by_epoch=False, T_max=50),
         default_hooks=dict(
             logger=dict(type="LoggerHook", interval=1),
-            checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=save_interval),
+            checkpoint=dict(type="mmsrnas.CheckpointHook", by_epoch=False, interval=save_interval),
+            checkpoint_fit=dict(type="mmsrnas.CheckpointFitHook"),
         ),
         custom_hooks=[arch_hook | (arch or {}), *exact_resume, *hooks],
         log_processor=dict(type="LogProcessor", by_epoch=False),

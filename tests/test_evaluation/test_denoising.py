@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from mmsrnas.datasets import read_image
 from mmsrnas.datasets.noise import noise_generator
 from mmsrnas.evaluation import PSNR, DenoisingPSNR
 from mmsrnas.registry import DATASETS
@@ -160,7 +161,7 @@ def test_the_test_sets_of_the_configs_measure_the_noise(kind, tmp_path, request)
     batch = {key: [value] for key, value in item.items()}
     (value,) = evaluate(PSNR(quantize=False), edit(Network()), batch)
     if kind == "gray":
-        image = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_GRAYSCALE)[..., None]
+        image = read_image(tmp_path / "a.png", "grayscale")[..., None]
     noise = noise_generator(0, "a.png").standard_normal(image.shape)
     clean = image[..., ::-1].astype(float)
     error = np.clip(clean + 50 * noise, 0, 255) - clean

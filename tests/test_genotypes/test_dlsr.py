@@ -111,8 +111,14 @@ def test_values_built_in_python_are_checked_and_frozen():
         genotype.mid_channels = 8
     with pytest.raises(GenotypeError, match=r"'connections\[0\]\[1\]': expected `int`, got `str`"):
         DLSRGenotype(["conv_1x1"] * 3, [[0, "1"]])
-    with pytest.raises(GenotypeError, match="'connections': expected a list, which has an order"):
+    with pytest.raises(GenotypeError, match="'connections': expected lists, which have an order"):
         DLSRGenotype(["conv_1x1"] * 3, {(0, 1)})
+    with pytest.raises(GenotypeError, match=r"'connections\[0\]': expected `array`, got `set`"):
+        DLSRGenotype(["conv_1x1"] * 3, [{0, 1}])
+    cycle = []
+    cycle.append(cycle)
+    with pytest.raises(GenotypeError, match="'connections"):
+        DLSRGenotype(["conv_1x1"] * 3, cycle)
     with pytest.raises(GenotypeError, match="'mid_channels'"):
         genotype.replace(mid_channels=2)
     assert genotype.replace(mid_channels=8, in_channels=None).mid_channels == 8

@@ -75,3 +75,12 @@ def test_drawing_shows_edges_and_path():
     assert [inputs[name] for name in named] == [f"s{source}" for _, source in CELL]
     levels = [name for name, (*_, kind) in path.boxes.items() if kind == "searched"]
     assert levels == ["0 0", "1 1", "2 2"]
+
+
+def test_sets_have_no_order():
+    cells = load_genotype(GOOD, "hinas").cells
+    for path, multipliers in (({0, 1, 2}, (1, 2, 3)), ((0, 1, 2), frozenset((1, 2, 3)))):
+        with pytest.raises(GenotypeError, match="expected lists, which have an order, and no set"):
+            HiNASGenotype(cells, path, 10, multipliers)
+    with pytest.raises(GenotypeError, match="'cells': expected lists, which have an order"):
+        HiNASGenotype([*cells[:2], set(cells[2])], (0, 1, 2), 10)

@@ -13,35 +13,32 @@ EDSR = dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=8, num_b
 WIDTHS = (4, 8, 12, 20, 16, 24, 8, 12)
 
 
-def thin():
+def pruned():
     full = DRNNet(**SMALL)
     genotype = DRCGenotype("DRNNet", tuple(s.width for s in find_sites(full)), WIDTHS)
     return full, DRNNet(**SMALL, genotype=genotype)
 
 
-def test_params_are_those_of_the_thin_network():
-    full, net = thin()
+def test_params_are_those_of_the_pruned_network():
+    full, net = pruned()
     cost = WidthCost(full, find_sites(full), "params")
     assert cost.full() == sum(p.numel() for p in full.parameters())
     assert cost(torch.tensor(WIDTHS)).item() == sum(p.numel() for p in net.parameters())
 
 
 def test_multi_adds_are_those_that_mmengine_counts():
-    full, net = thin()
+    full, net = pruned()
     cost = WidthCost(full, find_sites(full), lr_size=(24, 20))
     for widths, module in ((cost.full_widths, full), (torch.tensor(WIDTHS), net)):
         info = get_model_complexity_info(module, (3, 24, 20), show_table=False, show_arch=False)
         assert cost(widths).item() == info["flops"]
 
 
-def test_multi_adds_of_an_unknown_scale_and_of_another_generator():
+def test_multi_adds_of_another_generator_are_for_720p():
     net = MODELS.build(EDSR)
     cost = WidthCost(net, find_sites(net))  # x4: LR 180 x 320
     info = get_model_complexity_info(net, (3, 18, 32), show_table=False, show_arch=False)
     assert cost.full() == 100 * info["flops"]
-    del net.upscale_factor
-    with pytest.raises(ValueError, match="EDSRNet does not say its upscale_factor"):
-        WidthCost(net, find_sites(net))
     with pytest.raises(ValueError, match=r"cost: expected one of .*'multi_adds'.*got 'latency'"):
         WidthCost(net, find_sites(net), "latency")
 

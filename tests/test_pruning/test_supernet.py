@@ -1,15 +1,21 @@
 import copy
+import math
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
-from mmsrnas.engine.second_order import second_order_gradients
+from mmsrnas.analysis import count_complexity, input_size_of
+from mmsrnas.engine.hooks.arch_optimizer_hook import VirtualStep
+from mmsrnas.engine.virtual_step import virtual_step_gradients
 from mmsrnas.genotypes import GenotypeError
-from mmsrnas.models import DRNNet
-from mmsrnas.pruning import ChannelNumberSearch
+from mmsrnas.models import ComplexityLoss, DRNNet
+from mmsrnas.pruning import ChannelNumberSearch, PrunedNet, remove_channels
 from mmsrnas.pruning.supernet import official_candidates
 from mmsrnas.registry import MODELS
 
+CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = dict(type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=2, mid_channels=8)
 
 
@@ -17,7 +23,9 @@ SMALL = dict(type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=2, mid_channels
 def search(reference):
     """The dumped search: network, its loss, and a supernet with the dumped alphas."""
     reference = reference("search_x4")
-    net = ChannelNumberSearch(SMALL | dict(train_mean_shift=True), 0.7, candidates="official")
+    net = ChannelNumberSearch(
+        SMALL | dict(train_mean_shift=True), budget_share=0.7, variant="official"
+    )
     net.double()
     net.generator.load_state_dict(reference.net.state_dict())
     groups = {key: [] for key in net.groups}
@@ -108,11 +116,41 @@ def test_first_order_after_a_virtual_step_equals_the_released_code(search):
     assert_alpha_gradients(net, gradients, dump["alpha_grad_official"])
 
 
+def test_official_config_takes_the_released_step_on_our_range(search):
+    """Loss on [0, 1], virtual step as in the config: the released gradient, divided by 255."""
+    net, reference = search
+    train, val, weights, alphas = closures(net, reference)
+    cfg = Config.fromfile(CONFIGS / "drc/drc_search_official_x4_div2k.py")
+    assert cfg.model.generator.generator.train_mean_shift
+    arch = cfg.default_hooks.arch_optimizer
+    step = VirtualStep(**arch.virtual_step)
+    rate = cfg.optim_wrapper.optimizer.lr * step.lr_factor
+    count = len(weights)
+    loss, gradients = virtual_step_gradients(
+        lambda: train() / 255,
+        lambda: val() / 255,
+        alphas,
+        weights,
+        [rate] * count,
+        [step.decay_of({})] * count,
+        step.second_order,
+    )
+    assert 255 * loss.item() == pytest.approx(reference.dump["val_loss_at_wprime"], rel=1e-12)
+    gradients = [255 * gradient for gradient in gradients]
+    assert_alpha_gradients(net, gradients, reference.dump["alpha_grad_official"])
+    # The learning rates of alpha add up to those of the released cosine, 2500 * 3e-4 / 2.
+    rates, eta = arch.optimizer.lr, arch.param_scheduler.eta_min
+    steps = arch.param_scheduler.T_max
+    shares = [(1 + math.cos(math.pi * i / steps)) / 2 for i in range(steps)]
+    assert sum(eta + (rates - eta) * share for share in shares) == pytest.approx(0.375, rel=1e-2)
+    assert steps == cfg.train_cfg.max_iters
+
+
 def test_second_order_equals_the_corrected_code(search):
     net, reference = search
     train, val, weights, alphas = closures(net, reference)
     rates, decays = [1e-4] * len(weights), [3e-4] * len(weights)
-    loss, gradients = second_order_gradients(train, val, alphas, weights, rates, decays)
+    loss, gradients = virtual_step_gradients(train, val, alphas, weights, rates, decays)
     assert loss.item() == pytest.approx(reference.dump["val_loss_at_wprime"], rel=1e-12)
     assert_alpha_gradients(net, gradients, reference.dump["alpha_grad_correct"])
 
@@ -137,7 +175,7 @@ def double_loop_weights(net):
 
 def test_channel_weights_are_the_probabilities_to_be_kept():
     torch.manual_seed(0)
-    net = ChannelNumberSearch(SMALL, 0.5)
+    net = ChannelNumberSearch(SMALL, budget_share=0.5)
     for alpha in net.alpha.values():
         alpha.data.normal_()
     with torch.no_grad():
@@ -149,7 +187,7 @@ def test_channel_weights_are_the_probabilities_to_be_kept():
 def test_decided_widths_are_the_masked_network():
     """With all probability on one candidate the supernet is the network without the others."""
     torch.manual_seed(0)
-    net = ChannelNumberSearch(SMALL, 0.5).double()
+    net = ChannelNumberSearch(SMALL, budget_share=0.5).double()
     with torch.no_grad():
         for key in net.alpha:
             net.alpha[key].zero_()[:, 1] = 1000
@@ -164,42 +202,51 @@ def test_decided_widths_are_the_masked_network():
     with torch.no_grad():
         torch.testing.assert_close(net(x), masked(x), rtol=0, atol=1e-9)
     full = [site.width for site in net.sites]
-    shares = net.cost(torch.tensor([8.0] * len(full))) / net.cost.full()
-    assert net.expected_cost().item() == pytest.approx(shares.item())
+    cost = net.cost(torch.tensor([8.0] * len(full)))
+    assert net.expected_cost().item() == pytest.approx(cost.item())
 
 
 @pytest.mark.parametrize("cost", ["params", "multi_adds"])
 @pytest.mark.parametrize("budget", [0.7, 0.5, 0.3])
 def test_genotype_meets_the_budget(cost, budget):
     torch.manual_seed(0)
-    net = ChannelNumberSearch(SMALL, budget, cost)
+    net = ChannelNumberSearch(SMALL, budget_share=budget, cost=cost)
     for alpha in net.alpha.values():
         alpha.data.normal_(std=3)
     genotype = net.genotype()
     share = net.cost(torch.tensor(genotype.widths)).item() / net.cost.full()
     assert 0.98 * budget <= share <= budget
-    thin = DRNNet(4, 2, 8, genotype=genotype)
+    pruned = DRNNet(genotype=genotype)
     if cost == "params":
         full = sum(p.numel() for p in net.generator.parameters())
-        assert sum(p.numel() for p in thin.parameters()) / full == pytest.approx(share)
+        assert sum(p.numel() for p in pruned.parameters()) / full == pytest.approx(share)
 
 
-def test_complexity_pressure_drives_the_expected_cost_to_the_budget():
+def test_complexity_loss_drives_the_expected_cost_to_the_budget():
     torch.manual_seed(0)
-    net = ChannelNumberSearch(SMALL, 0.3)
+    net = ChannelNumberSearch(SMALL, budget_share=0.3)
+    loss = ComplexityLoss(budget=net.budget)
     sgd = torch.optim.SGD([p for _, p in net.arch_parameters()], lr=1.0)
-    assert net.expected_cost() > 0.4
+    assert net.expected_cost() > 0.4 * net.cost.full()
     for _ in range(200):
-        loss = (net.expected_cost() / 0.3 - 1).relu()
         sgd.zero_grad()
-        loss.backward()
+        loss(net.expected_cost()).backward()
         sgd.step()
-    assert net.expected_cost().item() == pytest.approx(0.3, abs=0.01)
+    assert net.expected_cost().item() == pytest.approx(net.budget, rel=0.03)
+
+
+def test_absolute_budget_is_the_share_of_the_full_cost():
+    share = ChannelNumberSearch(SMALL, budget_share=0.5)
+    full = count_complexity(share.generator, input_size_of(share.generator)).multi_adds
+    assert share.cost.full() == full
+    assert share.budget == pytest.approx(full / 2)
+    assert ChannelNumberSearch(SMALL, budget=full // 2).budget == full // 2
+    assert ChannelNumberSearch(SMALL, budget_share=0.7, variant="official").budget is None
 
 
 def test_merged_candidates_keep_their_probability():
     torch.manual_seed(0)
-    net = ChannelNumberSearch(SMALL, 0.7, candidates="official")
+    net = ChannelNumberSearch(SMALL, budget_share=0.7, variant="official")
     assert net.candidates["16"] == [4, 8, 12]
     expected = torch.tensor([2 / 6, 3 / 6, 1 / 6])
     torch.testing.assert_close(net.alpha["16"][0].softmax(0), expected, rtol=0, atol=2e-3)
@@ -208,21 +255,43 @@ def test_merged_candidates_keep_their_probability():
     assert all(width <= 20 for width in widths)
 
 
-def test_searches_a_generator_of_mmagic():
-    edsr = dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=16, num_blocks=4)
-    net = ChannelNumberSearch(edsr | dict(upscale_factor=2), 0.7, "params")
-    net(torch.rand(1, 3, 8, 8)).sum().backward()
+@pytest.mark.parametrize("channels", [1, 3])
+def test_searches_a_generator_of_mmagic(channels):
+    edsr = dict(type="EDSRNet", in_channels=channels, out_channels=channels, mid_channels=16)
+    edsr |= dict(num_blocks=4, upscale_factor=2, rgb_mean=[0.5] * channels)
+    edsr |= dict(rgb_std=[1.0] * channels)
+    net = ChannelNumberSearch(edsr, budget_share=0.7, cost="params")
+    assert (net.in_channels, net.upscale_factor, net.min_size) == (channels, 2, 1)
+    net(torch.rand(1, channels, 8, 8)).sum().backward()
     assert net.alpha["16"].grad.abs().sum() > 0
-    genotype = net.genotype()
-    thin = MODELS.build(
-        dict(type="mmsrnas.PrunedNet", generator=edsr | dict(upscale_factor=2), genotype=genotype)
-    )
+    pruned = MODELS.build(dict(type="mmsrnas.PrunedNet", genotype=net.genotype()))
     full = sum(p.numel() for p in net.generator.parameters())
-    assert 0.98 * 0.7 <= sum(p.numel() for p in thin.parameters()) / full <= 0.7
+    assert 0.98 * 0.7 <= sum(p.numel() for p in pruned.parameters()) / full <= 0.7
+
+
+@pytest.mark.parametrize("variant", ["default", "official"])
+def test_file_of_the_genotype_alone_rebuilds_the_decided_network(tmp_path, variant):
+    """Layer by layer, with the arguments of the base network from the file."""
+    torch.manual_seed(0)
+    base = SMALL | dict(num_blocks=1, mid_channels=6, img_range=1.0)
+    net = ChannelNumberSearch(base, budget_share=0.6, variant=variant)
+    genotype = net.genotype()
+    genotype.save(tmp_path / "genotype.json")
+    kept = [torch.arange(width) for width in genotype.widths]
+    remove_channels(net.generator, net.sites, kept)
+    for built in (
+        DRNNet(genotype=tmp_path / "genotype.json"),
+        PrunedNet(tmp_path / "genotype.json"),
+    ):
+        assert str(built) == str(net.generator)
+        assert built.genotype == genotype and built.img_range == 1.0
+        built.load_state_dict(net.generator.state_dict(), strict=True)
+        x = torch.rand(1, 3, 5, 4)
+        torch.testing.assert_close(built(x), net.generator(x), rtol=0, atol=0)
 
 
 def test_arch_parameters_are_in_the_state_dict():
-    net = ChannelNumberSearch(SMALL, 0.5)
+    net = ChannelNumberSearch(SMALL, budget_share=0.5)
     names = dict(net.named_parameters())
     assert [name for name, _ in net.arch_parameters()] == ["alpha.8", "alpha.16", "alpha.32"]
     assert all(names[name] is parameter for name, parameter in net.arch_parameters())
@@ -230,16 +299,25 @@ def test_arch_parameters_are_in_the_state_dict():
 
 
 def test_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match=r"candidates: expected one of .*got 'all'"):
-        ChannelNumberSearch(SMALL, 0.5, candidates="all")
-    for budget in (0, 1.5, -1):
-        with pytest.raises(ValueError, match=r"budget: expected a share .* in \(0, 1\]"):
-            ChannelNumberSearch(SMALL, budget)
-    with pytest.raises(ValueError, match=r"budget=0.05: the smallest candidates cost 0\.\d+ of"):
-        ChannelNumberSearch(SMALL, 0.05)
+    with pytest.raises(ValueError, match=r"variant: expected one of .*got 'all'"):
+        ChannelNumberSearch(SMALL, budget_share=0.5, variant="all")
+    for share in (0, 1.5, -1):
+        with pytest.raises(ValueError, match=r"budget_share: expected a share in \(0, 1\]"):
+            ChannelNumberSearch(SMALL, budget_share=share)
+    for budgets in ({}, dict(budget=1e9, budget_share=0.5)):
+        with pytest.raises(ValueError, match="budget, budget_share: expected one of them"):
+            ChannelNumberSearch(SMALL, **budgets)
+    with pytest.raises(ValueError, match=r"official. limits .* needs .budget_share"):
+        ChannelNumberSearch(SMALL, budget=1e9, variant="official")
+    with pytest.raises(
+        ValueError, match=r"the smallest candidates cost .*, 0\.\d+ of the full DRN"
+    ):
+        ChannelNumberSearch(SMALL, budget_share=0.05)
+    with pytest.raises(ValueError, match=r"budget=1000: the smallest candidates cost"):
+        ChannelNumberSearch(SMALL, budget=1000)
     with pytest.raises(ValueError, match="cost: expected one of"):
-        ChannelNumberSearch(SMALL, 0.5, "latency")
+        ChannelNumberSearch(SMALL, budget_share=0.5, cost="latency")
     with pytest.raises(ValueError, match="DLSRNet has no table"):
-        ChannelNumberSearch(dict(type="mmsrnas.DLSRNet"), 0.5)
-    with pytest.raises(GenotypeError):
-        ChannelNumberSearch(SMALL | dict(genotype="DRNS_X4_P30"), 0.5)
+        ChannelNumberSearch(dict(type="mmsrnas.DLSRNet"), budget_share=0.5)
+    with pytest.raises(GenotypeError, match=r"num_blocks=30, but the network has num_blocks=2"):
+        ChannelNumberSearch(SMALL | dict(genotype="DRNS_X8_P30"), budget_share=0.5)

@@ -2,10 +2,10 @@ import mmagic.models  # noqa: F401  (registers EDSRNet and MSRResNet)
 import pytest
 import torch
 
-from mmsrnas.genotypes import DRCGenotype, GenotypeError
+from mmsrnas.genotypes import GenotypeError
 from mmsrnas.models import DLSRNet, DRNNet
 from mmsrnas.models.drn.official import translate_official_keys
-from mmsrnas.pruning import find_sites, remove_channels
+from mmsrnas.pruning import PrunedNet, find_sites, full_genotype, remove_channels
 from mmsrnas.registry import MODELS
 
 SMALL = dict(upscale_factor=4, num_blocks=2, mid_channels=8)
@@ -48,22 +48,19 @@ def test_weights_and_outputs_equal_the_released_surgery(reference):
 
 @torch.no_grad()
 @pytest.mark.parametrize("cfg", NETS, ids=lambda cfg: cfg["type"])
-def test_thin_network_equals_the_masked_one_and_loads_into_a_built_one(cfg):
+def test_pruned_network_equals_the_masked_one_and_loads_into_a_built_one(cfg):
     torch.manual_seed(0)
     net = MODELS.build(cfg).double()
     sites = find_sites(net)
     kept = random_channels(sites)
-    full_widths = tuple(site.width for site in sites)
-    genotype = DRCGenotype(type(net).__name__, full_widths, tuple(len(k) for k in kept))
+    genotype = full_genotype(net, cfg).replace(widths=tuple(len(k) for k in kept))
     zero_the_rest(net, sites, kept)
     x = torch.rand(1, 3, 12, 14, dtype=torch.double)
     masked = net(x)
     remove_channels(net, sites, kept)
     torch.testing.assert_close(net(x), masked, rtol=0, atol=1e-9)
-    if cfg["type"] == "mmsrnas.DRNNet":
-        built = MODELS.build(cfg | dict(genotype=genotype))
-    else:
-        built = MODELS.build(dict(type="mmsrnas.PrunedNet", generator=cfg, genotype=genotype))
+    built = MODELS.build(dict(type="mmsrnas.PrunedNet", genotype=genotype.to_dict()))
+    assert built.genotype == genotype
     built.double().load_state_dict(net.state_dict(), strict=True)
     torch.testing.assert_close(built(x), masked, rtol=0, atol=1e-9)
     assert type(built) is type(net)
@@ -83,9 +80,42 @@ def test_order_of_the_sites_of_drn_is_that_of_the_released_configs():
     ]
 
 
+@pytest.mark.parametrize("cfg", NETS, ids=lambda cfg: cfg["type"])
+def test_convolutions_say_what_they_have_and_stay_trainable_or_frozen(cfg):
+    """``in_channels`` and ``out_channels`` feed exporters and counters, not the forward pass."""
+    net = MODELS.build(cfg)
+    sites = find_sites(net)
+    for index, site in enumerate(sites):
+        for name in (site.producer, site.consumer):
+            net.get_submodule(name).requires_grad_(index % 2 == 0)
+    kept = random_channels(sites)
+    remove_channels(net, sites, kept)
+    for index, (site, channels) in enumerate(zip(sites, kept, strict=True)):
+        producer, consumer = map(net.get_submodule, (site.producer, site.consumer))
+        assert producer.out_channels == producer.weight.shape[0] == site.group * len(channels)
+        assert producer.bias is None or len(producer.bias) == producer.out_channels
+        assert consumer.in_channels == consumer.weight.shape[1] == len(channels)
+        assert consumer.out_channels == consumer.weight.shape[0]
+        params = [*producer.parameters(), *consumer.parameters()]
+        assert all(param.requires_grad is (index % 2 == 0) and param.is_leaf for param in params)
+    assert [site.width for site in find_sites(net)] == [len(channels) for channels in kept]
+    net(torch.rand(1, 3, 6, 7)).sum().backward()
+    trained = [param for param in net.parameters() if param.requires_grad]
+    unused = [param for param in trained if param.grad is None]
+    # Inference of a DRN leaves out the outputs at the lower levels.
+    assert len(unused) == (4 if cfg["type"] == "mmsrnas.DRNNet" else 0)
+
+
 def test_unknown_networks_and_misfits_are_named():
     with pytest.raises(ValueError, match="DLSRNet has no table of prunable sites; there are DRNN"):
         find_sites(DLSRNet("DLSR_TINY"))
-    genotype = DRCGenotype("EDSRNet", (8, 8), (4, 4))
-    with pytest.raises(GenotypeError, match="2 sites, this EDSRNet has 3"):
-        MODELS.build(dict(type="mmsrnas.PrunedNet", generator=NETS[1], genotype=genotype))
+    good = full_genotype(MODELS.build(NETS[1]), NETS[1])
+    for changes, message in (
+        (dict(full_widths=(8, 8), widths=(4, 4)), "2 sites, this EDSRNet has 3"),
+        (dict(architecture="RDNNet"), "'RDNNet' has no table of prunable sites; there are DRN"),
+        (dict(arguments=(("num_blocks", 3),)), "EDSRNet cannot be built with them .*TypeError"),
+        (dict(arguments=(("num_blocks", 10**6),)), "num_blocks=1000000 is too large"),
+        (dict(arguments=(("no", 3),)), "EDSRNet cannot be built with them"),
+    ):
+        with pytest.raises(GenotypeError, match=message):
+            PrunedNet(good.replace(**changes))

@@ -62,3 +62,13 @@ def test_networks_of_different_scales_are_refused(run_tool, test_config, tmp_pat
             *("--model", "a", CONFIGS / "dlsr/dlsr_x2_div2k.py", x2),
             *("--model", "b", CONFIGS / "dlsr/dlsr_x3_div2k.py", x3),
         )
+
+
+@pytest.mark.parametrize("name", ["a", "bicubic"])
+def test_a_name_that_is_taken_is_refused(run_tool, test_config, tmp_path, name):
+    x2 = save(tmp_path / "x2.pth", DLSRNet())
+    config = CONFIGS / "dlsr/dlsr_x2_div2k.py"
+    models = [("--model", n, config, x2) for n in ("a", name)]
+    with pytest.raises(SystemExit, match=f"the name '{name}' is taken"):
+        run_tool("compare.py", test_config, *models[0], *models[1], "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

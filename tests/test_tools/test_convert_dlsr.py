@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -35,6 +36,23 @@ def test_other_connections_are_refused(refs, run_tool, tmp_path):
     with pytest.raises(SystemExit, match="do not seem to belong to these weights"):
         run_tool(TOOL, *arguments)
     run_tool(TOOL, *arguments, "--trust-connections")
+
+
+def test_an_output_of_the_released_code_proves_the_connections(refs, run_tool, tmp_path):
+    dump = np.load(refs / "dlsr" / "dlsr_beta21_x2.npz")
+    for key in ("x_min15", "y_min15"):
+        image = dump[key][0].transpose(1, 2, 0)[..., ::-1].round().clip(0, 255).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{key}.png"), image)
+    genotype = DLSRNet("DLSR").genotype
+    wrong = genotype.replace(connections=DLSRNet("DLSR_PARA").genotype.connections)
+    wrong.save(tmp_path / "wrong.json")
+    source, target = refs / "dlsr" / FILE, tmp_path / "out.pth"
+    proof = ("--reference", tmp_path / "x_min15.png", tmp_path / "y_min15.png")
+    with pytest.raises(SystemExit, match="makes another image of"):
+        run_tool(TOOL, source, target, "--genotype", tmp_path / "wrong.json", *proof)
+    assert not target.exists()
+    assert "taken from --genotype" not in run_tool(TOOL, source, target, "--genotype=DLSR", *proof)
+    assert "taken from --genotype" in run_tool(TOOL, source, target, "--genotype=DLSR")
 
 
 def test_anything_else_is_refused(run_tool, tmp_path):

@@ -81,13 +81,42 @@ def test_parameter_is_missing(searched, derive, tmp_path):
     def edit(checkpoint):
         del checkpoint["state_dict"]["generator.alpha"]
 
-    with pytest.raises(SystemExit, match=r'(?s)does not fit the search config.*Missing.*"alpha"'):
+    with pytest.raises(SystemExit, match=r"(?s)does not fit 'generator'.*missing: alpha"):
         derive(edited(searched[0], tmp_path, edit))
 
 
-@pytest.mark.parametrize("args", [["nowhere.pth"], ["."], [__file__, "--out", "genotype.txt"]])
-def test_wrong_arguments(derive, tmp_path, monkeypatch, args, capsys):
+@pytest.mark.parametrize(
+    ("source", "message"), [("nowhere.pth", "does not exist"), (".", "no whole checkpoint in '.'")]
+)
+def test_missing_checkpoint(derive, tmp_path, monkeypatch, source, message):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit):
-        derive(*args)
-    assert capsys.readouterr().err.count("derive.py: error:") == 1
+    with pytest.raises(SystemExit, match=message):
+        derive(source)
+
+
+def test_config_is_not_executed(searched, derive, tmp_path):
+    """Neither as Python, nor by a type that mmengine would import and call."""
+    made = tmp_path / "made"
+    for attack in (
+        f"import os; os.mkdir({str(made)!r})\n",
+        f"x = __import__('os').mkdir({str(made)!r})\n",
+        f"model = dict(generator=dict(type='os.mkdir', path={str(made)!r}))\n",
+        f"model = dict(generator=dict(type='DLSRNet', act=dict(type='os.mkdir', name='{made}')))\n",
+    ):
+
+        def edit(checkpoint, attack=attack):
+            checkpoint["meta"]["cfg"] += attack
+
+        with pytest.raises(SystemExit, match="more than plain data"):
+            derive(edited(searched[0], tmp_path, edit))
+        assert not made.exists()
+
+
+def test_argmax_of_nan_is_no_genotype(searched, derive, tmp_path):
+    def diverge(checkpoint):
+        checkpoint["state_dict"]["generator.alpha"][0, 0] = torch.nan
+
+    path = edited(searched[0], tmp_path, diverge)
+    with pytest.raises(SystemExit, match=r"edited\.pth.*'alpha'.*NaN"):
+        derive(path)
+    assert not (tmp_path / "genotype.json").exists()

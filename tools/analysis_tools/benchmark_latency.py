@@ -2,10 +2,9 @@
 
 import argparse
 
-from mmengine.config import Config, DictAction
-
 from mmsrnas.analysis import input_size_of, measure_latency, read_hr_size
 from mmsrnas.apis import init_generator
+from mmsrnas.apis.config import ConfigOptions, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,15 +17,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     return parser.parse_args()
 
 
 def main() -> None:
     """Prints the median and what it was measured on."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     network = init_generator(cfg)
     latency = measure_latency(
         network,

@@ -5,10 +5,9 @@ Configs of mmagic work too.
 
 import argparse
 
-from mmengine.config import Config, DictAction
-
 from mmsrnas.analysis import complexity
 from mmsrnas.apis import init_generator
+from mmsrnas.apis.config import ConfigOptions, read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -23,15 +22,14 @@ def parse_args() -> argparse.Namespace:
         metavar=("C", "H", "W"),
         help="shape of the input, instead of the size of the output",
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="KEY=VALUE")
+    parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     return parser.parse_args()
 
 
 def main() -> None:
     """Prints the counts and their convention."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     network = init_generator(cfg)
     shape = args.shape or complexity.input_size_of(network, args.hr)
     counts = complexity.count_complexity(network, shape)

@@ -7,7 +7,9 @@ import argparse
 import os
 from pathlib import Path
 
-from mmsrnas.datasets.prepare import list_images, obtain_folder, write_pairs
+from mmsrnas.datasets.archives import obtain_folder
+from mmsrnas.datasets.checks import is_gray_copy
+from mmsrnas.datasets.prepare import list_images, write_pairs
 
 # Names of the sets in the wild, and their numbers of images.
 SETS = {
@@ -50,6 +52,8 @@ def main() -> None:
         if found != count:
             raise SystemExit(f"{name} has {count} images, but {images} holds {found}")
         print(f"{name}: {images} -> {args.out / name}")
+        if is_gray_copy(images):
+            print(f"Warning: {name} is a set of colour images, but those of {images} are gray")
         write_pairs(images, args.out / name, args.scales, args.layout, args.jobs)
     if missing:
         raise SystemExit(f"Not found in {args.downloads}: {', '.join(missing)} (see docs/data.md)")

@@ -7,7 +7,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-from mmsrnas.datasets.prepare import list_images, obtain_folder
+from mmsrnas.datasets.archives import obtain_folder
+from mmsrnas.datasets.prepare import list_images
 
 ARCHIVE = "BSR_bsds500.tgz"
 LAYOUTS = ("BSDS500/data/images", "BSDS500")

@@ -7,15 +7,22 @@ import argparse
 import os
 from pathlib import Path
 
-from mmsrnas.datasets.prepare import list_images, obtain_folder, write_lr_images
+from mmsrnas.datasets.archives import obtain_folder
+from mmsrnas.datasets.prepare import list_images, provide_lr_images
+
+COUNTS = {"DIV2K_train_HR": 800, "Flickr2K_HR": 2650}
 
 
 def link_images(source: Path, target: Path) -> None:
     """Links every image of a folder into another one."""
     target.mkdir(parents=True, exist_ok=True)
     for path in list_images(source):
-        if not (target / path.name).exists():
-            (target / path.name).symlink_to(path.resolve())
+        link = target / path.name
+        if link.is_symlink():
+            link.unlink()  # of an earlier run, perhaps to another place
+        elif link.exists():
+            raise SystemExit(f"{link} was not made by this converter; move it away")
+        link.symlink_to(path.resolve())
 
 
 def main() -> None:
@@ -31,15 +38,17 @@ def main() -> None:
     flickr = args.out / "Flickr2K"
     if not obtain_folder("Flickr2K_HR", ["Flickr2K.tar"], args.downloads, flickr):
         raise SystemExit(f"Neither Flickr2K_HR nor Flickr2K.tar is in {args.downloads}")
-    for folder, count in ((args.div2k / "DIV2K_train_HR", 800), (flickr / "Flickr2K_HR", 2650)):
+    for folder in (args.div2k / "DIV2K_train_HR", flickr / "Flickr2K_HR"):
         found = len(list_images(folder))
-        if found != count:
-            raise SystemExit(f"{folder} should hold {count} images, but holds {found}")
+        if found != COUNTS[folder.name]:
+            raise SystemExit(
+                f"{folder} should hold {COUNTS[folder.name]} images, but holds {found}"
+            )
         link_images(folder, args.out / "DF2K_train_HR")
     for scale in args.scales:
         lr = f"Flickr2K_LR_bicubic/X{scale}"
         obtain_folder(lr, ["Flickr2K.tar"], args.downloads, flickr)
-        write_lr_images(flickr / "Flickr2K_HR", flickr / lr, scale, args.jobs)  # what is missing
+        provide_lr_images(flickr / "Flickr2K_HR", flickr / lr, scale, args.jobs)
         for folder in (args.div2k / f"DIV2K_train_LR_bicubic/X{scale}", flickr / lr):
             link_images(folder, args.out / f"DF2K_train_LR_bicubic/X{scale}")
 

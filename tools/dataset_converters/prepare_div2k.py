@@ -7,7 +7,10 @@ import argparse
 import os
 from pathlib import Path
 
-from mmsrnas.datasets.prepare import list_images, obtain_folder, write_lr_images
+from mmsrnas.datasets.archives import obtain_folder
+from mmsrnas.datasets.prepare import list_images, provide_lr_images
+
+COUNTS = {"train": 800, "valid": 100}
 
 
 def main() -> None:
@@ -19,7 +22,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="number of processes")
     args = parser.parse_args()
 
-    for part, count in (("train", 800), ("valid", 100)):
+    for part, count in COUNTS.items():
         hr = f"DIV2K_{part}_HR"
         if not obtain_folder(hr, [f"{hr}.zip"], args.downloads, args.out):
             raise SystemExit(f"Neither {hr} nor {hr}.zip is in {args.downloads} (see docs/data.md)")
@@ -29,7 +32,7 @@ def main() -> None:
         for scale in args.scales:
             lr = f"DIV2K_{part}_LR_bicubic/X{scale}"
             obtain_folder(lr, [f"DIV2K_{part}_LR_bicubic_X{scale}.zip"], args.downloads, args.out)
-            write_lr_images(args.out / hr, args.out / lr, scale, args.jobs)  # what is missing
+            provide_lr_images(args.out / hr, args.out / lr, scale, args.jobs)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 import argparse
 import os
 
+from mmsrnas.datasets.image_io import MAX_PIXELS
 from mmsrnas.datasets.prepare import write_pairs
 
 
@@ -21,9 +22,9 @@ def main() -> None:
         default="papers",
         help="papers: HR and LR_bicubic/X2/NAMEx2.png; mmagic: GTmod12 and LRbicx2/NAME.png",
     )
+    parser.add_argument("--max-pixels", type=int, default=MAX_PIXELS, help="of an image")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="number of processes")
-    args = parser.parse_args()
-    write_pairs(args.images, args.out, args.scales, args.layout, args.jobs)
+    write_pairs(**vars(parser.parse_args()))
 
 
 if __name__ == "__main__":

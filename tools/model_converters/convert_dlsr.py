@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import mmsrnas
-from mmsrnas.compat import explain_refused_checkpoint
+from mmsrnas.checkpoint import read_checkpoint
+from mmsrnas.datasets.image_io import read_image
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DLSRGenotype, load_genotype
 from mmsrnas.models import DLSRNet
 from mmsrnas.models.dlsr.official import translate_official_keys, translated_ops
@@ -27,7 +29,16 @@ def parse_args() -> argparse.Namespace:
         help="the network that the weights belong to, e.g. DLSR, DLSR_TINY or DLSR_PARA: the "
         "weights show their operations but not which cells are connected",
     )
-    parser.add_argument(
+    proof = parser.add_mutually_exclusive_group()
+    proof.add_argument(
+        "--reference",
+        nargs=2,
+        type=Path,
+        metavar=("LR", "SR"),
+        help="an LR image, and what the released code with these weights made of it: the only "
+        "proof of the connections",
+    )
+    proof.add_argument(
         "--trust-connections",
         action="store_true",
         help="skip the check that no other connections suit the weights better",
@@ -70,7 +81,9 @@ def check_connections(net: DLSRNet) -> None:
     """Checks that no other choice for one cell suits the weights better.
 
     A trained network returns an image that shrinks to its input. With another connection it
-    still runs, because all connections have the same shapes, but keeps its input less well.
+    still runs, because all connections have the same shapes, but usually keeps its input less well.
+    That finds most wrong genotypes and proves none: of the weights of the tiny network, four wrong
+    connections pass. See :func:`check_reference`.
 
     Args:
         net: The converted network.
@@ -91,6 +104,28 @@ def check_connections(net: DLSRNet) -> None:
                 "--trust-connections if you are sure."
             )
     net.genotype = claimed
+
+
+@torch.no_grad()
+def check_reference(net: DLSRNet, lr: Path, sr: Path) -> None:
+    """Compares the network with the released one on an image.
+
+    Args:
+        net: The converted network.
+        lr: Image file that the released code read.
+        sr: Image file that it wrote.
+
+    Raises:
+        ValueError: They differ by more than the last bit somewhere.
+    """
+    image, expected = (torch.from_numpy(read_image(path)).permute(2, 0, 1) for path in (lr, sr))
+    found = (net(image[None].float() / 255)[0] * 255).round().clamp(0, 255)
+    if found.shape != expected.shape or (found - expected).abs().max() > 1:
+        raise ValueError(
+            f"--genotype: the network makes another image of {lr} than {sr}. Its connections "
+            f"{net.genotype.connections} are not those of these weights, or the images are of "
+            "other weights."
+        )
 
 
 def one_cell_changed(connections: tuple[tuple[int, int], ...]) -> Iterator[tuple]:
@@ -116,20 +151,26 @@ def main() -> None:
     """Converts and writes."""
     args = parse_args()
     genotype = load_genotype(args.genotype, method="dlsr")
-    with explain_refused_checkpoint(args.src):
-        checkpoint = torch.load(args.src, map_location="cpu", weights_only=True)
     try:
-        net = convert(checkpoint.get("state_dict", checkpoint), genotype)
-        if not args.trust_connections:
+        net = convert(read_checkpoint(args.src, "SRC").weights, genotype)
+        if args.reference:
+            check_reference(net, *args.reference)
+        elif not args.trust_connections:
             check_connections(net)
     except ValueError as error:
         raise SystemExit(f"{args.src}: {error}") from None
     meta = {"mmsrnas": mmsrnas.__version__, "genotype": net.genotype.to_dict()}
     state = {f"generator.{key}": value for key, value in net.state_dict().items()}
     args.dst.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"meta": meta, "state_dict": state}, args.dst)
+    with atomic_write(args.dst) as partial:
+        torch.save({"meta": meta, "state_dict": state}, partial)
     scale = net.upsample[1].upscale_factor
     print(f"{args.dst}: DLSR x{scale}, {net.genotype.mid_channels} channels, {net.genotype.ops}")
+    if not args.reference:
+        print(
+            "The weights do not tell which cells are connected: that is taken from --genotype. "
+            "--reference LR SR proves it by an output of the released code."
+        )
 
 
 if __name__ == "__main__":

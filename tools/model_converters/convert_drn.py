@@ -1,7 +1,8 @@
 """Converts released weights of DRN or DRC: ``convert_drn.py DRNS4x.pt drn_s_x4.pth``.
 
 Scale, size and inner widths are read from the weights. The result fits ``DualRegressionEditor``
-(and, without dual networks, any editor). For a pruned network the genotype is written beside it.
+(and, without dual networks, any editor), and holds the genotype, from which it can be rebuilt. For
+a pruned network the genotype is written beside it as well.
 """
 
 import argparse
@@ -11,6 +12,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+import mmsrnas
+from mmsrnas.compat import CheckpointError, load_tensors
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype
 from mmsrnas.models import DRNNet, DualNet
 from mmsrnas.models.drn.official import translate_official_dual_keys, translate_official_keys
@@ -46,14 +50,14 @@ def settings(state: State) -> dict[str, int]:
     )
 
 
-def convert(official: State) -> tuple[State, dict[str, int], DRCGenotype | None]:
+def convert(official: State) -> tuple[State, DRCGenotype]:
     """Converts a network.
 
     Args:
         official: ``state_dict`` of the released network.
 
     Returns:
-        The weights of ``DRNNet``, its arguments, and the genotype if it is pruned.
+        The weights of ``DRNNet`` and the genotype, which says its arguments and widths.
 
     Raises:
         ValueError: The weights are not those of a DRN.
@@ -65,14 +69,10 @@ def convert(official: State) -> tuple[State, dict[str, int], DRCGenotype | None]
     kwargs = settings(state)
     with torch.device("meta"):
         full = DRNNet(**kwargs)
-    sites = find_sites(full)
-    widths = tuple(state[f"{site.consumer}.weight"].shape[1] for site in sites)
-    full_widths = tuple(site.width for site in sites)
-    genotype = None
-    if widths != full_widths:
-        genotype = DRCGenotype("DRNNet", full_widths, widths)
-    DRNNet(**kwargs, genotype=genotype).load_state_dict(state, strict=True)
-    return state, kwargs, genotype
+    widths = tuple(state[f"{site.consumer}.weight"].shape[1] for site in find_sites(full))
+    genotype = full.genotype.replace(widths=widths)
+    DRNNet(genotype=genotype).load_state_dict(state, strict=True)
+    return state, genotype
 
 
 def convert_duals(official: list[State], upscale_factor: int) -> State:
@@ -103,9 +103,9 @@ def convert_duals(official: list[State], upscale_factor: int) -> State:
 def load(path: Path) -> State | list[State]:
     """Reads tensors, and nothing that could run code."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise SystemExit(f"{path} is no file of plain weights: {error}") from None
+        return load_tensors(path)
+    except (CheckpointError, FileNotFoundError) as error:
+        raise SystemExit(str(error)) from None
 
 
 def main() -> None:
@@ -114,7 +114,8 @@ def main() -> None:
     weights: State = {}
     source = args.source
     try:
-        state, kwargs, genotype = convert(load(source))
+        state, genotype = convert(load(source))
+        kwargs = dict(genotype.arguments)
         weights |= {f"generator.{key}": tensor for key, tensor in state.items()}
         if args.dual:
             source = args.dual
@@ -123,9 +124,11 @@ def main() -> None:
     except (ValueError, RuntimeError) as error:
         raise SystemExit(f"{source}: {error}") from None
     args.target.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"state_dict": weights}, args.target)
+    meta = {"mmsrnas": mmsrnas.__version__, "genotype": genotype.to_dict()}
+    with atomic_write(args.target) as partial:
+        torch.save({"meta": meta, "state_dict": weights}, partial)
     options = ", ".join(f"{key}={value}" for key, value in kwargs.items())
-    if genotype:
+    if genotype.widths != genotype.full_widths:
         file = args.target.with_suffix(".json")
         genotype.save(file, {"source": args.source.name})
         options += f", genotype='{file}'"

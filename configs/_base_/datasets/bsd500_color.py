@@ -2,5 +2,12 @@
 _base_ = ["bsd500_gray.py"]
 
 for loader in (_base_.train_dataloader, _base_.val_dataloader, *_base_.test_dataloader):
-    loader.dataset.pipeline[0].update(color_type="color", channel_order="rgb")
-del loader
+    for transform in loader.dataset.pipeline:
+        if transform.type == "mmsrnas.LoadImageFromFile":
+            transform.color_type = "color"
+del loader, transform
+
+inference_pipeline = [
+    dict(type="mmsrnas.LoadImageFromFile", key="img", color_type="color"),
+    dict(type="PackInputs"),
+]

@@ -12,8 +12,10 @@ train_dataloader = dict(
         data_root="data/BSD500",
         data_prefix=dict(img="trainval", gt="trainval"),
         index_range=(0, 294),
+        patch_size=64,
+        sigma=50,
         pipeline=[
-            dict(type="LoadImageFromFile", key="gt", color_type="grayscale"),
+            dict(type="mmsrnas.LoadImageFromFile", key="gt", color_type="grayscale"),
             dict(
                 type="RandomResize",
                 keys=["gt"],
@@ -24,22 +26,28 @@ train_dataloader = dict(
                     resize_scale=[0.8, 1.2],
                 ),
             ),
-            dict(type="Crop", keys=["gt"], crop_size=(64, 64)),
+            dict(type="mmsrnas.RandomPatch"),
             dict(type="Flip", keys=["gt"], flip_ratio=0.5, direction="horizontal"),
             dict(type="mmsrnas.RandomRot90", keys=["gt"]),
-            dict(type="mmsrnas.AddGaussianNoise", sigma=50),
+            dict(type="mmsrnas.AddGaussianNoise"),
             dict(type="PackInputs"),
         ],
     ),
 )
 
+# For images that are noisy already, which mmagic's inferencer denoises.
+inference_pipeline = [
+    dict(type="mmsrnas.LoadImageFromFile", key="img", color_type="grayscale"),
+    dict(type="PackInputs"),
+]
+
 val_pipeline = [
-    dict(type="LoadImageFromFile", key="gt", color_type="grayscale"),
-    dict(type="mmsrnas.AddGaussianNoise", sigma=50, seed=0),
+    dict(type="mmsrnas.LoadImageFromFile", key="gt", color_type="grayscale"),
+    dict(type="mmsrnas.AddGaussianNoise", seed=0),
     dict(type="PackInputs"),
 ]
 val_cfg = dict(type="MultiValLoop")
-val_dataloader = dict(  # batch_size stays 1: some images stand, some lie
+val_dataloader = dict(  # batch_size stays 1: some images are portrait, some landscape
     num_workers=2,
     persistent_workers=False,
     drop_last=False,
@@ -50,6 +58,7 @@ val_dataloader = dict(  # batch_size stays 1: some images stand, some lie
         data_root="data/BSD500",
         data_prefix=dict(img="trainval", gt="trainval"),
         index_range=(294, None),
+        sigma=50,
         pipeline=val_pipeline,
         test_mode=True,
     ),
@@ -74,6 +83,7 @@ test_dataloader = [
             scale=1,
             data_root="data/BSD500",
             data_prefix=dict(img="test", gt="test"),
+            sigma=50,
             pipeline=val_pipeline,
             test_mode=True,
         ),

@@ -12,11 +12,12 @@ train_dataloader = dict(
         data_root="data/DIV2K",
         data_prefix=dict(img="DIV2K_train_LR_bicubic/X{scale}", gt="DIV2K_train_HR"),
         filename_tmpl=dict(img="{}x{scale}", gt="{}"),
+        patch_size=128,
         pipeline=[
-            dict(type="LoadImageFromFile", key="img", color_type="color", channel_order="rgb"),
-            dict(type="LoadImageFromFile", key="gt", color_type="color", channel_order="rgb"),
+            dict(type="mmsrnas.LoadImageFromFile", key="img"),
+            dict(type="mmsrnas.LoadImageFromFile", key="gt"),
             dict(type="ModCrop", key="gt"),
-            dict(type="PairedRandomCrop", gt_patch_size=128),
+            dict(type="mmsrnas.RandomPatch"),
             dict(type="Flip", keys=["img", "gt"], flip_ratio=0.5, direction="horizontal"),
             dict(type="Flip", keys=["img", "gt"], flip_ratio=0.5, direction="vertical"),
             dict(type="RandomTransposeHW", keys=["img", "gt"], transpose_ratio=0.5),
@@ -26,8 +27,8 @@ train_dataloader = dict(
 )
 
 val_pipeline = [
-    dict(type="LoadImageFromFile", key="img", color_type="color", channel_order="rgb"),
-    dict(type="LoadImageFromFile", key="gt", color_type="color", channel_order="rgb"),
+    dict(type="mmsrnas.LoadImageFromFile", key="img"),
+    dict(type="mmsrnas.LoadImageFromFile", key="gt"),
     dict(type="ModCrop", key="gt"),
     dict(type="PackInputs"),
 ]

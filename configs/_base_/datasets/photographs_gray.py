@@ -7,7 +7,7 @@ train_dataloader.num_workers = 0
 train_dataloader.dataset.update(
     data_root="data/demo_denoise", data_prefix=dict(img="weights", gt="weights"), index_range=None
 )
-train_dataloader.dataset.pipeline[2].crop_size = (32, 32)
+train_dataloader.dataset.patch_size = 32
 
 arch_dataloader = dict(
     train_dataloader,

@@ -4,8 +4,8 @@
 skip_missing_test_sets = False  # True: test the sets that exist, name the others once
 
 test_pipeline = [
-    dict(type="LoadImageFromFile", key="img", color_type="color", channel_order="rgb"),
-    dict(type="LoadImageFromFile", key="gt", color_type="color", channel_order="rgb"),
+    dict(type="mmsrnas.LoadImageFromFile", key="img"),
+    dict(type="mmsrnas.LoadImageFromFile", key="gt"),
     dict(type="ModCrop", key="gt"),
     dict(type="PackInputs"),
 ]

@@ -7,6 +7,5 @@ model = dict(
         type="mmsrnas.DLSRSupernet",
         upscale_factor=2,
         mid_channels=48,
-        connection_rule="predecessor",
     )
 )

@@ -6,7 +6,7 @@ model = dict(
         _delete_=True,
         type="mmsrnas.ChannelNumberSearch",
         generator=dict(type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=30, mid_channels=16),
-        budget=0.5,
+        budget_share=0.5,
         cost="multi_adds",
     )
 )

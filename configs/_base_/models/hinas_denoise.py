@@ -7,7 +7,7 @@ model = dict(
         task="denoise",
         upscale_factor=1,
         in_channels=1,
-        base_channels=20,
+        mid_channels=20,
     ),
     pixel_loss=dict(
         type="mmsrnas.SumLoss",

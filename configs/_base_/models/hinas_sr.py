@@ -7,7 +7,7 @@ model = dict(
         task="sr",
         upscale_factor=2,
         in_channels=3,
-        base_channels=16,
+        mid_channels=16,
     ),
     pixel_loss=dict(
         type="mmsrnas.SumLoss",

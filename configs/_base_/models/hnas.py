@@ -1,7 +1,7 @@
-# A published HNAS network and its loss, L1.
+# A published HNAS network and its loss, L1.  Width and skip are those of the genotype.
 model = dict(
     type="BaseEditModel",
-    generator=dict(type="mmsrnas.HNASNet", genotype="HNAS_A", upscale_factor=2, channels=64),
+    generator=dict(type="mmsrnas.HNASNet", genotype="HNAS_A", upscale_factor=2),
     pixel_loss=dict(type="L1Loss", loss_weight=1.0, reduction="mean"),
     train_cfg=dict(),
     test_cfg=dict(),

@@ -23,7 +23,7 @@ default_hooks = dict(
         mode="bilevel",
         # A much larger weight hides the loss from Adam, whose steps are relative to the largest
         # gradients.
-        complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05, budget=0.5),
+        complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05),
     ),
     genotype=dict(type="mmsrnas.GenotypeHook"),
 )

@@ -21,7 +21,7 @@ optim_wrapper = dict(
     ),
     policy=dict(
         type="OptimWrapper",
-        modules="generator.controller",
+        modules="generator.policy",
         # The loss of the policy does not depend on the range of the images: eps as released.
         optimizer=dict(type="Adam", lr=1e-3, betas=(0.5, 0.999), eps=1e-8),
         clip_grad=dict(max_norm=5),
@@ -31,7 +31,7 @@ param_scheduler = dict(
     weights=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=1e-5)],
     policy=[dict(type="CosineAnnealingLR", by_epoch=False, T_max=total, eta_min=5e-4)],
 )
-default_hooks = dict(genotype=dict(type="mmsrnas.GenotypeHook"))
+runner_type = "mmsrnas.RLSearchRunner"  # adds the hooks that write the genotype and resume exactly
 train_cfg = dict(
     type="mmsrnas.RLSearchLoop",
     max_iters=total,
@@ -39,12 +39,11 @@ train_cfg = dict(
     warmup_iters=5 * 200,
     weight_iters=200,
     policy_iters=300,
-    performance_weight=0.6,
+    reward=dict(performance_weight=0.6, cost=dict(type="multi_adds", mid_channels=64)),
     num_samples=8,
     num_references=16,
     entropy_weight=(0.05, 0.005),
     baseline_momentum=0.95,
-    cost=dict(metric="multi_adds", channels=64),
 )
 # An iteration on the weights uses one architecture; DDP must not wait for the others.
 find_unused_parameters = True

@@ -3,19 +3,21 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from mmengine.registry import OPTIMIZERS
+from mmengine.registry import OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmsrnas.engine.data import cycle, require_disjoint
-from mmsrnas.engine.second_order import second_order_gradients
 from mmsrnas.engine.supernet import find_supernet, is_training, unwrap
+from mmsrnas.engine.virtual_step import virtual_step_gradients
+from mmsrnas.models.supernet import BudgetedSupernet, CostedSupernet
 from mmsrnas.registry import HOOKS, MODELS
 
 __all__ = ["ArchOptimizerHook"]
@@ -24,6 +26,26 @@ MODES = ("mixed", "bilevel")
 
 # Keeps the workers of the architecture data away from the random streams of the training data.
 SEED_OFFSET = 10_007
+
+
+@dataclass(frozen=True)
+class VirtualStep:
+    """The step of the weights after which the architecture's gradient is taken.
+
+    Attributes:
+        lr_factor: Its learning rate, in learning rates of the weights.
+        weight_decay: Its weight decay; None is that of the weights.
+        second_order: Whether its dependence on the architecture counts.
+    """
+
+    lr_factor: float = 1.0
+    weight_decay: float | None = None
+    second_order: bool = True
+
+    def decay_of(self, group: dict) -> float:
+        """Weight decay of a group of the weights' optimizer."""
+        own = group.get("weight_decay", 0.0)
+        return own if self.weight_decay is None else self.weight_decay
 
 
 @HOOKS.register_module()
@@ -36,8 +58,9 @@ class ArchOptimizerHook(Hook):
     * ``mixed``: ``L(training batch) + L(architecture batch) + complexity``, after the weight step
       and on the same training batch (MiLeNAS, arXiv 2003.12238, as DLSR does);
     * ``bilevel``: ``L(architecture batch) + complexity``, before the weight step (first-order
-      DARTS, as HiNAS does). With ``second_order`` its gradient is that of the architecture loss
-      after one step of the weights on the training batch: three more passes.
+      DARTS, as HiNAS does). With ``virtual_step`` its gradient is that of the architecture loss
+      after one step of the generator's weights on the training batch: one more pass, and two more
+      for its second-order term.
 
     Weights get no gradient in a first-order step, architecture parameters none in the weight step.
     In distributed training the architecture parameters stay out of the reducer of
@@ -53,12 +76,18 @@ class ArchOptimizerHook(Hook):
         mode: ``'mixed'`` or ``'bilevel'``.
         warmup_iters: Number of first iterations that train weights only.
         interval: Iterations from one architecture step to the next.
-        second_order: Looks one weight step ahead, for ``bilevel`` and without loss scaling.
-        complexity_loss: Config of the loss on ``expected_cost()`` of the supernet.
+        virtual_step: Takes the gradient one weight step ahead, for ``bilevel`` and without loss
+            scaling. Keys: ``lr_factor`` times the learning rate of the weights is that of the
+            step (1), ``weight_decay`` its weight decay (None: that of the weights), and
+            ``second_order`` counts how the step depends on the architecture (True).
+        param_scheduler: Config of the learning rate's schedule, one of mmengine's; it counts
+            architecture steps.
+        complexity_loss: Config of the loss on the cost of a
+            :class:`~mmsrnas.models.supernet.CostedSupernet`.
         allow_shared_images: Accepts images that are in the training data as well.
 
     Raises:
-        ValueError: No ``dataloader``, unknown ``mode``, ``second_order`` where it has no meaning,
+        ValueError: No ``dataloader``, unknown ``mode``, ``virtual_step`` where it has no meaning,
             an image in both datasets.
         TypeError: The generator is no supernet, or has no cost for ``complexity_loss``.
     """
@@ -70,7 +99,8 @@ class ArchOptimizerHook(Hook):
         mode: str = "mixed",
         warmup_iters: int = 0,
         interval: int = 1,
-        second_order: bool = False,
+        virtual_step: dict | None = None,
+        param_scheduler: dict | None = None,
         complexity_loss: dict | None = None,
         allow_shared_images: bool = False,
     ) -> None:
@@ -83,14 +113,15 @@ class ArchOptimizerHook(Hook):
             raise ValueError(f"ArchOptimizerHook.mode: expected one of {MODES}, got {mode!r}.")
         if interval < 1:
             raise ValueError(f"ArchOptimizerHook.interval: expected >= 1, got {interval!r}.")
-        if second_order and mode != "bilevel":
-            raise ValueError("ArchOptimizerHook.second_order: needs mode='bilevel'.")
+        if virtual_step is not None and mode != "bilevel":
+            raise ValueError("ArchOptimizerHook.virtual_step: needs mode='bilevel'.")
         self.optimizer = optimizer
         self.dataloader = dataloader
         self.mode = mode
         self.warmup_iters = warmup_iters
         self.interval = interval
-        self.second_order = second_order
+        self.virtual_step = None if virtual_step is None else VirtualStep(**virtual_step)
+        self.param_scheduler = param_scheduler
         self.complexity_loss = MODELS.build(complexity_loss) if complexity_loss else None
         self.allow_shared_images = allow_shared_images
         self.steps = 0
@@ -110,19 +141,20 @@ class ArchOptimizerHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Builds the optimizer and the data, or restores them where a run is resumed."""
         self.supernet = find_supernet(runner.model)
-        if self.complexity_loss and not hasattr(self.supernet, "expected_cost"):
-            raise TypeError(
-                f"ArchOptimizerHook.complexity_loss: {type(self.supernet).__name__} has no "
-                "`expected_cost()`; remove the loss."
-            )
+        if self.complexity_loss:
+            self._check_complexity_loss()
         self.arch_parameters = dict(self.supernet.arch_parameters())
-        if self.second_order and isinstance(runner.optim_wrapper, AmpOptimWrapper):
+        if self.virtual_step and isinstance(runner.optim_wrapper, AmpOptimWrapper):
             raise ValueError(
-                "ArchOptimizerHook.second_order: cannot scale the loss; use "
+                "ArchOptimizerHook.virtual_step: cannot scale the loss; use "
                 "optim_wrapper.type='OptimWrapper' or 'mmsrnas.AutocastOptimWrapper'."
             )
         cfg = self.optimizer | {"params": list(self.arch_parameters.values())}
         self.optim_wrapper = _wrapper_like(runner.optim_wrapper, OPTIMIZERS.build(cfg))
+        self.scheduler = None
+        if self.param_scheduler:
+            schedule = self.param_scheduler | {"optimizer": self.optim_wrapper}
+            self.scheduler = PARAM_SCHEDULERS.build(schedule)
         dataloader = runner.build_dataloader(
             self.dataloader,
             seed=runner.seed + SEED_OFFSET,
@@ -133,6 +165,8 @@ class ArchOptimizerHook(Hook):
         self._batches = cycle(dataloader)
         if self._resumed and runner.iter > 0:
             self.optim_wrapper.load_state_dict(self._resumed["optimizer"])
+            if self.scheduler:
+                self.scheduler.load_state_dict(self._resumed["scheduler"])
             self.steps = self._resumed["steps"]
             for _ in range(self.steps):
                 next(self._batches)
@@ -166,6 +200,8 @@ class ArchOptimizerHook(Hook):
         """Saves the state of the architecture optimizer wherever the weights' is saved."""
         if "optimizer" in checkpoint:
             state = {"optimizer": self.optim_wrapper.state_dict(), "steps": self.steps}
+            if self.scheduler:
+                state["scheduler"] = self.scheduler.state_dict()
             checkpoint["arch_optimizer"] = state
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -179,7 +215,7 @@ class ArchOptimizerHook(Hook):
     def _step(self, runner: Runner, train_batch: dict) -> None:
         params, log = list(self.arch_parameters.values()), {}
         with _gradients_of(params, unwrap(runner.model)) as weights:
-            if self.second_order:
+            if self.virtual_step:
                 losses = [self._look_ahead(runner, train_batch, params, weights)]
             else:
                 batches = [train_batch] if self.mode == "mixed" else []
@@ -187,17 +223,36 @@ class ArchOptimizerHook(Hook):
                 losses = [self._backward(runner, batch) for batch in batches]
             log["arch_loss"] = torch.stack(losses).sum()
             if self.complexity_loss:
-                cost = self.complexity_loss(self.supernet.expected_cost())
-                self.optim_wrapper.backward(cost)
-                log["arch_complexity"] = cost.detach()
+                complexity = self._complexity()
+                self.optim_wrapper.backward(complexity)
+                log["arch_complexity"] = complexity.detach()
         all_reduce_params([p.grad for p in params if p.grad is not None], op="mean")
         self.optim_wrapper.step()
         self.optim_wrapper.zero_grad()
+        if self.scheduler:
+            self.scheduler.step()
         self.steps += 1
         log |= _entropies(self.arch_parameters)
         values = torch.stack([value.float() for value in log.values()]).tolist()
         for name, value in zip(log, values, strict=True):
             runner.message_hub.update_scalar(f"train/{name}", value)
+
+    def _check_complexity_loss(self) -> None:
+        if not isinstance(self.supernet, CostedSupernet):
+            raise TypeError(
+                f"ArchOptimizerHook.complexity_loss: {type(self.supernet).__name__} has no "
+                "`expected_cost()` and `reference_cost`; remove the loss."
+            )
+        if isinstance(self.supernet, BudgetedSupernet) and self.complexity_loss.budget is not None:
+            raise ValueError(
+                "ArchOptimizerHook.complexity_loss.budget: the budget stands once, in "
+                f"model.generator ({type(self.supernet).__name__}); remove it here."
+            )
+
+    def _complexity(self) -> torch.Tensor:
+        net = self.supernet
+        budget = net.budget if isinstance(net, BudgetedSupernet) else self.complexity_loss.budget
+        return self.complexity_loss(net.expected_cost(), net.reference_cost, budget)
 
     def _loss(self, runner: Runner, batch: dict) -> torch.Tensor:
         editor = unwrap(runner.model)
@@ -218,16 +273,20 @@ class ArchOptimizerHook(Hook):
         weights: Sequence[nn.Parameter],
     ) -> torch.Tensor:
         _require_grad(weights, True)
+        step, ours = self.virtual_step, set(self.supernet.parameters())
         groups = runner.optim_wrapper.optimizer.param_groups
-        trained = [(p, group) for group in groups for p in group["params"] if p.requires_grad]
+        trained = [
+            (p, group) for group in groups for p in group["params"] if p.requires_grad and p in ours
+        ]
         arch_batch = next(self._batches)
-        loss, gradients = second_order_gradients(
+        loss, gradients = virtual_step_gradients(
             lambda: self._loss(runner, train_batch),
             lambda: self._loss(runner, arch_batch),
             arch=params,
             weights=[param for param, _ in trained],
-            rates=[group["lr"] for _, group in trained],
-            decays=[group.get("weight_decay", 0.0) for _, group in trained],
+            rates=[step.lr_factor * group["lr"] for _, group in trained],
+            decays=[step.decay_of(group) for _, group in trained],
+            second_order=step.second_order,
         )
         for param, gradient in zip(params, gradients, strict=True):
             param.grad = gradient

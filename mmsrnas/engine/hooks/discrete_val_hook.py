@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsrnas.engine.supernet import find_supernet, unwrap
-from mmsrnas.models.statistics import estimate_statistics
+from mmsrnas.models.bn_calibration import estimate_statistics
+from mmsrnas.models.supernet import DiscreteSupernet
 from mmsrnas.registry import HOOKS
 
 __all__ = ["DiscreteValHook"]
@@ -22,7 +23,7 @@ class DiscreteValHook(Hook):
     """Validates the discretised sub-network with the weights of the supernet.
 
     A supernet may do well with mixed operations that its genotype does not have. After each
-    validation the supernet is switched to what it would derive now, by its attribute ``discrete``;
+    validation the supernet is switched to what it would derive, by its attribute ``discrete``;
     the statistics of its normalisations are estimated again on some training batches, because
     they belong to the mixed features; and it is validated on the same images. The metrics are
     logged under ``discrete/``. Everything is then as it was before.
@@ -40,7 +41,7 @@ class DiscreteValHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Checks the model before work is spent."""
         supernet = find_supernet(runner.model)
-        if not hasattr(supernet, "discrete"):
+        if not isinstance(supernet, DiscreteSupernet):
             raise TypeError(
                 f"DiscreteValHook: {type(supernet).__name__} has no attribute `discrete`; take "
                 "the hook out of the config."
@@ -48,7 +49,7 @@ class DiscreteValHook(Hook):
 
     @torch.no_grad()
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Validates once more."""
+        """Validates the discretised sub-network."""
         supernet = find_supernet(runner.model)
         with _unchanged(supernet):
             supernet.discrete = True

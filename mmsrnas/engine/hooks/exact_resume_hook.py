@@ -1,19 +1,20 @@
 """What mmengine's resume leaves out."""
 
 import random
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, is_distributed, is_main_process
+from mmengine.dist import barrier, broadcast, is_distributed, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from mmsrnas.engine.supernet import is_training
+from mmsrnas.checkpoint import find_checkpoint
+from mmsrnas.engine.supernet import is_training, unwrap
+from mmsrnas.files import atomic_write
 from mmsrnas.registry import HOOKS
 
 __all__ = ["ExactResumeHook", "repair_last_checkpoint"]
@@ -30,10 +31,12 @@ class ExactResumeHook(Hook):
       ``num_workers=0``: saved in the checkpoint, restored between the last batch of the past and
       the first new one; validation no longer changes it;
     * the validation that follows the iteration of the checkpoint, which mmengine saves first;
-    * a ``last_checkpoint`` that names a whole file, whenever the run was killed.
+    * a ``last_checkpoint`` that names a whole file of this work dir, whenever the run was killed
+      and wherever its work dir was moved.
 
-    Exact on the same machine with the same seed, one process and deterministic kernels. With
-    several processes (DDP) the random states are not saved: use worker processes there.
+    Exact on the same machine with the same seed and deterministic kernels. With several processes
+    (DDP) the random states are not saved: use worker processes there. All processes validate with
+    the buffers of the first one, which are those of the checkpoint.
 
     Raises:
         TypeError: The training loop is not iteration-based.
@@ -47,11 +50,11 @@ class ExactResumeHook(Hook):
         self._validate_from: dict[str, Any] | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Looks after the checkpoint that a resume would read."""
+        """Repairs what names the checkpoint that a resume reads."""
         if not is_training(runner):
             return
         self._seed = runner.seed  # of the training data, which a resume does not build again
-        if is_main_process():
+        if runner._resume and runner._load_from is None and is_main_process():
             repair_last_checkpoint(runner.work_dir)
         barrier()
 
@@ -61,11 +64,6 @@ class ExactResumeHook(Hook):
             raise TypeError(
                 "ExactResumeHook: train_cfg needs an IterBasedTrainLoop, "
                 f"got {type(runner.train_loop).__name__}; remove the hook."
-            )
-        if any(isinstance(h, CheckpointHook) and h.max_keep_ckpts == 1 for h in runner.hooks):
-            runner.logger.warning(
-                "default_hooks.checkpoint.max_keep_ckpts=1 deletes the only checkpoint before the "
-                "next one is written: a run that is killed then starts over. Keep 2."
             )
         resumed, self._resumed = self._resumed, None
         if not resumed or runner.iter == 0:
@@ -77,27 +75,34 @@ class ExactResumeHook(Hook):
                 f"randomness=dict(seed={resumed['seed']})."
             )
         loop = runner.train_loop
-        loop.dataloader_iterator = _restoring(loop.dataloader_iterator, runner.iter, resumed)
+        if resumed["state"]:
+            loop.dataloader_iterator = _ResumedBatches(
+                loop.dataloader_iterator, runner.iter, resumed["state"]
+            )
         if not resumed["validated"]:
             self._validate_from = resumed
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Runs the validation that the checkpoint did not wait for, if one was due."""
-        state, self._validate_from = self._validate_from, None
+        resumed, self._validate_from = self._validate_from, None
         loop = runner.train_loop
         due = loop.iter >= loop.val_begin and (
             loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
         )
-        if state and due and runner.val_loop is not None:
+        if resumed and due and runner.val_loop is not None:
             for hook in runner.hooks:
                 if isinstance(hook, CheckpointHook):  # which adds a best score to this file
                     hook.last_ckpt = runner.message_hub.get_info("last_ckpt")
-            _set_random_state(state)
+            if resumed["state"]:
+                _set_random_state(resumed["state"])
             runner.val_loop.run()
 
     def before_val(self, runner: Runner) -> None:
-        """Notes the random state."""
+        """Notes the random state, and gives all processes the buffers of the first."""
         self._before_val = _random_state()
+        if is_distributed():
+            for buffer in unwrap(runner.model).buffers():
+                broadcast(buffer, src=0)
 
     def after_val(self, runner: Runner) -> None:
         """Puts the random state back."""
@@ -106,65 +111,69 @@ class ExactResumeHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Saves the random state."""
-        if not is_distributed():
-            state = self._before_val or _random_state()
-            validated = self._before_val is not None
-            checkpoint["random_state"] = state | {"seed": runner.seed, "validated": validated}
+        state = None if is_distributed() else self._before_val or _random_state()
+        validated = self._before_val is not None
+        checkpoint["exact_resume"] = dict(state=state, seed=runner.seed, validated=validated)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keeps the random state until training starts; it only applies to a resumed run."""
-        self._resumed = checkpoint.get("random_state")
+        self._resumed = checkpoint.get("exact_resume")
 
 
 def repair_last_checkpoint(work_dir: str | Path) -> None:
-    """Makes ``last_checkpoint`` name the newest whole checkpoint.
+    """Makes ``last_checkpoint`` name the newest whole checkpoint of a work dir.
 
-    mmengine writes checkpoints, and that pointer to the last one, in place: a run that is killed
-    may leave either of them empty or cut off. Nothing changes where the pointer is right.
+    mmengine writes that file in place, with the path that the work dir had then. Where no whole
+    checkpoint is left it is removed, so that the run starts over.
 
     Args:
         work_dir: Folder of the run.
     """
     pointer = Path(work_dir) / "last_checkpoint"
-    if not pointer.is_file():
-        return
-    last = pointer.read_text().strip()
-    if last and _is_whole(Path(last)):
-        return
-    steps = [path for path in pointer.parent.glob("*_*.pth") if _step(path) is not None]
-    whole = (path for path in sorted(steps, key=_step, reverse=True) if _is_whole(path))
-    newest = next(whole, None)
-    found = f"continuing from '{newest}'" if newest else "none is left, starting over"
-    print_log(f"'{pointer}' names no whole checkpoint ('{last}'): {found}.", "current", 30)
-    if newest is None:
-        pointer.unlink()
-        return
-    partial = pointer.with_suffix(".part")
-    partial.write_text(str(newest))
-    partial.replace(pointer)
-
-
-def _step(checkpoint: Path) -> int | None:
-    """The number in ``iter_100.pth`` or ``epoch_3.pth``."""
-    kind, _, step = checkpoint.stem.rpartition("_")
-    return int(step) if kind in ("iter", "epoch") and step.isdigit() else None
-
-
-def _is_whole(checkpoint: Path) -> bool:
-    """Reads the whole archive against its checksums."""
+    if pointer.is_dir():
+        pointer.rename(pointer.with_name("last_checkpoint.folder"))
     try:
-        with zipfile.ZipFile(checkpoint) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
+        newest = find_checkpoint(work_dir)
+    except FileNotFoundError as error:
+        print_log(f"{error} The run starts over.", "current", 30)
+        if pointer.is_file():
+            pointer.unlink()
+        return
+    if not pointer.is_file() or pointer.read_bytes() != str(newest).encode():
+        with atomic_write(pointer) as partial:
+            partial.write_text(str(newest))
 
 
-def _restoring(batches: Iterator[Any], past: int, state: dict[str, Any]) -> Iterator[Any]:
-    """Yields the batches of the past, then restores the random state and goes on."""
-    for _ in range(past):
-        yield next(batches)
-    _set_random_state(state)
-    yield from batches
+class _ResumedBatches:
+    """The batches of a resumed loop: behind those of the past the random state is restored.
+
+    Args:
+        batches: All batches of the run.
+        past: Number of batches before the checkpoint.
+        state: Random state of the checkpoint.
+    """
+
+    def __init__(self, batches: Iterator[Any], past: int, state: dict[str, Any]) -> None:
+        self._batches = batches
+        self._past = past
+        self._state = state
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        if self._past == 0:
+            _set_random_state(self._state)
+        self._past -= 1
+        return next(self._batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Fetches batches of the past: onedl-mmengine asks its own iterator to skip them.
+
+        That would skip the random numbers of the worker processes, too.
+        """
+        for _ in range(count):
+            next(self)
 
 
 def _random_state() -> dict[str, Any]:

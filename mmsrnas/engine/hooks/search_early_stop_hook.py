@@ -1,9 +1,10 @@
-"""The end of a search that has settled."""
+"""Early stopping of a search."""
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsrnas.engine.supernet import find_supernet
+from mmsrnas.models.supernet import CollapsibleSupernet, Supernet
 from mmsrnas.registry import HOOKS
 
 __all__ = ["SearchEarlyStopHook"]
@@ -11,16 +12,16 @@ __all__ = ["SearchEarlyStopHook"]
 
 @HOOKS.register_module()
 class SearchEarlyStopHook(Hook):
-    """Stops a search whose genotype no longer changes, or whose cells have collapsed.
+    """Early stopping of a search whose genotype no longer changes, or whose cells have collapsed.
 
-    A supernet may offer ``collapse() -> str | None``, the reason why what it would decode now is
-    useless (say, more skip connections than operations). Looks are bound to the iteration, not to
-    validation, so that a resumed search stops where the uninterrupted one does.
+    A :class:`~mmsrnas.models.supernet.CollapsibleSupernet` says what a collapse is (for example
+    more skip connections than operations). Checks are bound to the iteration, not to validation, so
+    that a resumed search stops where the uninterrupted one does.
 
     Args:
-        interval: Iterations from one look to the next.
-        patience: Looks in a row that must see the same genotype; 0 watches for collapse only.
-        begin: Iterations without a look at the start, warm-up included.
+        interval: Iterations from one check to the next.
+        patience: Checks in a row that must find the same genotype; 0 checks for collapse only.
+        begin: Iterations without a check at the start, warm-up included.
     """
 
     def __init__(self, interval: int, patience: int, begin: int = 0) -> None:
@@ -32,10 +33,12 @@ class SearchEarlyStopHook(Hook):
         self._resumed: dict | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Checks the model, and restores the count where a run is resumed."""
-        find_supernet(runner.model)
+        """Checks the model; restores the count where a run is resumed, and stops where it had."""
+        supernet = find_supernet(runner.model)
         if self._resumed and runner.iter > 0:
             self.genotype, self.unchanged = self._resumed["genotype"], self._resumed["unchanged"]
+            if runner.iter % self.interval == 0 and runner.iter > self.begin:
+                self._stop(runner, supernet, runner.iter)
         self._resumed = None
 
     def after_train_iter(
@@ -45,7 +48,7 @@ class SearchEarlyStopHook(Hook):
         data_batch: dict | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Looks at the genotype of this moment."""
+        """Checks the current genotype."""
         iteration = runner.iter + 1
         if iteration % self.interval or iteration <= self.begin:
             return
@@ -53,9 +56,13 @@ class SearchEarlyStopHook(Hook):
         genotype = supernet.genotype().to_dict()
         self.unchanged = self.unchanged + 1 if genotype == self.genotype else 0
         self.genotype = genotype
-        reason = supernet.collapse() if hasattr(supernet, "collapse") else None
+        self._stop(runner, supernet, iteration)
+
+    def _stop(self, runner: Runner, supernet: Supernet, iteration: int) -> None:
+        """Ends the search after this iteration if there is a reason."""
+        reason = supernet.collapse() if isinstance(supernet, CollapsibleSupernet) else None
         if self.patience and self.unchanged >= self.patience:
-            reason = reason or f"the genotype is the same as {self.patience} looks ago"
+            reason = reason or f"the genotype is the same as {self.patience} checks ago"
         if reason:
             runner.logger.info(f"The search stops at iteration {iteration}: {reason}.")
             runner.train_loop.stop_training = True

@@ -15,6 +15,9 @@ class SearchOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Those belong to :class:`~mmsrnas.engine.hooks.ArchOptimizerHook`. All options of mmengine's
     default constructor, ``paramwise_cfg`` too, keep their meaning.
+
+    ``clip_grad`` clips the gradients of the generator alone: those of, say, dual networks have
+    another size and another loss.
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -37,4 +40,9 @@ class SearchOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         optimizer.param_groups[:] = [group for group in optimizer.param_groups if group["params"]]
         for param in arch:
             optimizer.state.pop(param, None)
+        if wrapper.clip_grad_kwargs:
+            generator, clip = set(find_supernet(model).parameters()), wrapper.clip_func
+            wrapper.clip_func = lambda params, **kwargs: clip(
+                [param for param in params if param in generator], **kwargs
+            )
         return wrapper

@@ -1,4 +1,4 @@
-"""The search of HNAS: weights and policy in turn."""
+"""Search by reinforcement learning: weights and policy in turn."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,26 +13,24 @@ from torch.utils.data import DataLoader
 
 from mmsrnas.engine.data import cycle, require_disjoint
 from mmsrnas.engine.supernet import find_supernet, unwrap
-from mmsrnas.genotypes import HNASGenotype
-from mmsrnas.models.hnas.cost import HNASCost
-from mmsrnas.models.hnas.normalization import batch_statistics
-from mmsrnas.models.hnas.supernet import calibrate
+from mmsrnas.genotypes import Genotype
+from mmsrnas.models.supernet import Policy, PolicySupernet, Supernet
 from mmsrnas.registry import LOOPS
 
 from .policy_gradient import PolicyGradient
-from .reward import Reward, mean_of_others
 
 __all__ = ["RLSearchLoop"]
 
 # Keeps the workers of the policy's data away from the random streams of the training data.
 SEED_OFFSET = 20_011
 
-PSNR_STD_MOMENTUM = 0.9
-
 
 @LOOPS.register_module()
 class RLSearchLoop(IterBasedTrainLoop):
     """Trains the shared weights of a supernet and the policy over it in turn.
+
+    It knows no method: the supernet follows
+    :class:`~mmsrnas.models.supernet.PolicySupernet`, and brings its policy and its reward.
 
     After ``warmup_iters`` iterations on the weights, ``weight_iters`` iterations on the weights
     and ``policy_iters`` iterations on the policy alternate until ``max_iters``. All of them are
@@ -42,7 +40,6 @@ class RLSearchLoop(IterBasedTrainLoop):
       of ``train_dataloader``.
     * An iteration on the policy samples ``num_samples`` architectures, scores all of them on one
       batch of ``policy_dataloader`` and takes one step of policy gradient, see
-      :class:`~mmsrnas.engine.runner.reward.Reward` and
       :class:`~mmsrnas.engine.runner.policy_gradient.PolicyGradient`. Scoring normalises by the
       statistics of the batch and changes nothing in the supernet.
     * The first policy iteration of a turn also scores ``num_references`` random architectures.
@@ -53,32 +50,34 @@ class RLSearchLoop(IterBasedTrainLoop):
 
     ``optim_wrapper`` is a dict of two, ``weights`` and ``policy``. Logs ``loss`` for weights; for
     the policy ``reward``, ``psnr``, ``gain`` (over bicubic, in dB), ``cost`` (relative to random
-    architectures), ``entropy`` (1 for a uniform policy), ``baseline``, and ``random_psnr`` and
-    ``random_reward`` of the references. With ``compat='fixed'`` the quality of the samples is
-    relative to each other, and that of the references relative to the samples.
+    architectures), ``entropy`` (relative to its maximum), ``baseline``, and ``random_psnr`` and
+    ``random_reward`` of the references. Where the reward compares, the samples are compared with
+    each other, and the references with the samples.
 
     Args:
         runner: The runner.
         dataloader: Data of the weights.
         max_iters: Iterations of both kinds.
         policy_dataloader: Data of the policy, on images that ``train_dataloader`` has not.
-        performance_weight: lambda, the weight of image quality against cost, in [0, 1].
+        reward: Arguments of the supernet's ``build_reward``; those of HNAS are
+            ``performance_weight`` and ``cost``.
         weight_iters: Iterations on the weights in a row.
         policy_iters: Iterations on the policy in a row.
         warmup_iters: First iterations, on the weights.
-        num_samples: Architectures per update of the policy, at least 2 with ``compat='fixed'``.
+        num_samples: Architectures per update of the policy, at least as many as the reward needs.
         num_references: Random architectures per turn, at least 2.
         entropy_weight: Weight of the entropy of the policy, first and last.
         baseline_momentum: Share of the old baseline in the new one.
-        cost: Arguments of :class:`~mmsrnas.models.hnas.cost.HNASCost`: ``metric``, ``channels``,
-            ``lr_size``, ``device``.
+        baseline_has_reward: Take the advantage against the baseline that contains the reward
+            already, as the released code of HNAS does.
+        reset_baseline: Start a new baseline at every turn, as the released code of HNAS does.
         weight_sampling: What trains the weights: samples of the ``'policy'`` or ``'uniform'`` ones.
         allow_shared_images: Accept images that are in the data of the weights as well.
         **kwargs: As for ``IterBasedTrainLoop``: ``val_begin``, ``val_interval``...
 
     Raises:
         ValueError: An argument that cannot be, or an image in both datasets.
-        TypeError: The generator of the model has no policy.
+        TypeError: The generator of the model has no policy, or its reward no such argument.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         dataloader: DataLoader | dict,
         max_iters: int,
         policy_dataloader: DataLoader | dict | None = None,
-        performance_weight: float = 0.6,
+        reward: dict | None = None,
         weight_iters: int = 200,
         policy_iters: int = 300,
         warmup_iters: int = 0,
@@ -95,7 +94,8 @@ class RLSearchLoop(IterBasedTrainLoop):
         num_references: int = 8,
         entropy_weight: Sequence[float] = (0.05, 0.005),
         baseline_momentum: float = 0.95,
-        cost: dict | None = None,
+        baseline_has_reward: bool = False,
+        reset_baseline: bool = False,
         weight_sampling: str = "policy",
         allow_shared_images: bool = False,
         **kwargs: Any,
@@ -120,26 +120,21 @@ class RLSearchLoop(IterBasedTrainLoop):
         self.num_samples = num_samples
         self.num_references = num_references
         self.weight_sampling = weight_sampling
-        self.supernet = find_supernet(runner.model)
-        if not hasattr(self.supernet, "controller"):
-            raise TypeError(
-                f"model.generator: RLSearchLoop needs a supernet with a policy, "
-                f"{type(self.supernet).__name__} has none. Name type='mmsrnas.HNASSupernet'."
-            )
-        self.controller = self.supernet.controller
-        # `fixed` compares the samples of an update with each other.
-        _check_at_least(2 if self.controller.compat == "fixed" else 1, num_samples=num_samples)
-        _leave_policy_out_of_reduction(runner, self.controller)
-        scale, channels = self.supernet.upscale_factor, self.supernet.channels
-        self.reward = Reward(
-            performance_weight,
-            HNASCost(self.supernet.space, upscale_factor=scale, **(cost or {})),
-            self.controller.compat,
-            channels,
+        self.reset_baseline = reset_baseline
+        self.supernet = _require_policy(find_supernet(runner.model))
+        try:
+            self.reward = self.supernet.build_reward(**(reward or {}))
+        except TypeError as error:
+            raise TypeError(f"train_cfg.reward: {error}.") from None
+        _check_at_least(self.reward.min_samples, num_samples=num_samples)
+        _leave_policy_out_of_reduction(runner, self.supernet.policy)
+        self.policy_gradient = PolicyGradient(
+            self.supernet.policy, entropy_weight, baseline_momentum, baseline_has_reward
         )
-        self.policy_gradient = PolicyGradient(self.controller, entropy_weight, baseline_momentum)
         policy_dataloader = runner.build_dataloader(
-            policy_dataloader, seed=runner.seed + SEED_OFFSET
+            policy_dataloader,
+            seed=runner.seed + SEED_OFFSET,
+            diff_rank_seed=runner.cfg.get("randomness", {}).get("diff_rank_seed", False),
         )
         key = "train_cfg.policy_dataloader"
         if not allow_shared_images:
@@ -198,15 +193,15 @@ class RLSearchLoop(IterBasedTrainLoop):
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.runner.seed * 1_000_003 + self._iter)
 
-    def _decode(self, tokens: Tensor) -> list[HNASGenotype]:
+    def _decode(self, tokens: Tensor) -> list[Genotype]:
         return [self.supernet.space.decode(row) for row in tokens.tolist()]
 
     @torch.no_grad()
-    def _sample_weights(self) -> HNASGenotype:
+    def _sample_weights(self) -> Genotype:
         generator = self._generator()
         if self.weight_sampling == "uniform":
             return self._decode(self.supernet.space.random(1, generator))[0]
-        return self._decode(self.controller.sample(1, generator).tokens)[0]
+        return self._decode(self.supernet.policy.sample(1, generator).tokens)[0]
 
     def _weight_step(self, batch: dict) -> dict[str, Tensor]:
         model, wrapper = self.runner.model, self.runner.optim_wrapper["weights"]
@@ -219,11 +214,10 @@ class RLSearchLoop(IterBasedTrainLoop):
         return log
 
     def _policy_step(self, batch: dict, first: bool) -> dict[str, Tensor]:
-        official = self.controller.compat == "official"
-        if first and official:
+        if first and self.reset_baseline:
             self.policy_gradient.reset_baseline()
         generator = self._generator()
-        sample = self.controller.sample(self.num_samples, generator)
+        sample = self.supernet.policy.sample(self.num_samples, generator)
         genotypes = self._decode(sample.tokens)
         references = []
         if first:
@@ -232,28 +226,25 @@ class RLSearchLoop(IterBasedTrainLoop):
         psnr, bicubic = self._score(batch, genotypes + references)
         psnr, random_psnr = psnr.split([len(genotypes), len(references)])
         if first:
-            self._update_psnr_std(random_psnr)
-        std = self.controller.psnr_std
-        rewards = self.reward(psnr, mean_of_others(psnr), std, genotypes)
+            self.reward.update_psnr_std(random_psnr)
+        rewards = self.reward(psnr, genotypes)
         log = self.policy_gradient.update(
             sample, rewards, self.runner.optim_wrapper["policy"], self._iter / self._max_iters
         )
-        cost = self.reward.cost
-        relative = sum(cost(genotype) for genotype in genotypes) / len(genotypes) / cost.mean
-        log |= {"psnr": psnr.mean(), "gain": psnr.mean() - bicubic, "cost": relative}
+        cost = sum(map(self.reward.cost, genotypes)) / len(genotypes)
+        log |= {
+            "psnr": psnr.mean(),
+            "gain": psnr.mean() - bicubic,
+            "cost": cost / self.reward.mean_cost,
+            "entropy": log["entropy"] / self.supernet.space.max_entropy(),
+        }
         if first:
             log["random_psnr"] = random_psnr.mean()
-            log["random_reward"] = self.reward(random_psnr, psnr.mean(), std, references).mean()
+            log["random_reward"] = self.reward(random_psnr, references, psnr.mean()).mean()
         return log
 
-    def _update_psnr_std(self, psnr: Tensor) -> None:
-        old, new = self.controller.psnr_std, psnr.std()
-        if not old.isnan():
-            new = PSNR_STD_MOMENTUM * old + (1 - PSNR_STD_MOMENTUM) * new
-        old.copy_(new)
-
     @torch.no_grad()
-    def _score(self, batch: dict, genotypes: Sequence[HNASGenotype]) -> tuple[Tensor, Tensor]:
+    def _score(self, batch: dict, genotypes: Sequence[Genotype]) -> tuple[Tensor, Tensor]:
         """PSNR of architectures on a batch ``(N,)``, and that of bicubic interpolation."""
         editor = unwrap(self.runner.model)
         data = editor.data_preprocessor(batch, True)
@@ -265,7 +256,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         target = to_image(samples.gt_img)
         psnr = []
         with (
-            batch_statistics(),
+            self.supernet.batch_statistics(),
             self.runner.optim_wrapper["weights"].optim_context(editor),
         ):
             for genotype in genotypes:
@@ -278,10 +269,22 @@ class RLSearchLoop(IterBasedTrainLoop):
     def _calibrate(self, batch: dict) -> None:
         """Gives the architecture that validation will run the statistics of a batch."""
         data = unwrap(self.runner.model).data_preprocessor(batch, True)
-        calibrate(self.supernet, self.supernet.genotype(), [data["inputs"]])
+        self.supernet.calibrate(self.supernet.genotype(), [data["inputs"]])
 
 
-def _leave_policy_out_of_reduction(runner: Runner, policy: nn.Module) -> None:
+def _require_policy(supernet: Supernet) -> PolicySupernet:
+    if isinstance(supernet, PolicySupernet):
+        return supernet
+    parts = ("space", "policy", "build_reward", "batch_statistics", "calibrate")
+    missing = [part for part in parts if not hasattr(supernet, part)]
+    raise TypeError(
+        f"model.generator: RLSearchLoop needs a supernet with a policy, {type(supernet).__name__} "
+        f"has no {missing[0]!r}. Name one, like type='mmsrnas.HNASSupernet'; "
+        "mmsrnas.models.supernet.PolicySupernet says what it offers."
+    )
+
+
+def _leave_policy_out_of_reduction(runner: Runner, policy: Policy) -> None:
     """All processes compute the same gradient of the policy; DDP must not wait for it."""
     if isinstance(runner.model, DistributedDataParallel):
         editor, mine = (

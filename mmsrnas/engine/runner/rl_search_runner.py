@@ -8,21 +8,24 @@ from mmsrnas.registry import RUNNERS
 
 __all__ = ["RLSearchRunner"]
 
-HOOKS_OF_A_SEARCH = ("GenotypeHook", "ExactResumeHook")
+HOOKS = {"genotype": "GenotypeHook", "exact_resume": "ExactResumeHook"}
+"""Hooks that a search needs, by their names in ``default_hooks``."""
 
 
 @RUNNERS.register_module()
 class RLSearchRunner(Runner):
-    """mmengine's runner, with what every search by reinforcement learning needs.
+    """mmengine's runner, with the hooks that a search by reinforcement learning needs.
 
-    It adds :class:`~mmsrnas.engine.hooks.GenotypeHook` and
-    :class:`~mmsrnas.engine.hooks.ExactResumeHook` where the config does not name them.
-    The alternation of weights and policy is that of
-    :class:`~mmsrnas.engine.runner.RLSearchLoop`; the stock runner runs it, too.
+    Where the config does not name them, it adds ``default_hooks.genotype``, a
+    :class:`~mmsrnas.engine.hooks.GenotypeHook`, which writes the result, and
+    ``default_hooks.exact_resume``, an :class:`~mmsrnas.engine.hooks.ExactResumeHook`. None as
+    their value leaves them out. The alternation of weights and policy is that of
+    :class:`~mmsrnas.engine.runner.RLSearchLoop`.
 
     Args:
         *args: As for ``Runner``.
         train_cfg: Config of an ``RLSearchLoop``.
+        default_hooks: Configs of hooks by name.
         custom_hooks: Configs of further hooks.
         **kwargs: As for ``Runner``.
 
@@ -34,6 +37,7 @@ class RLSearchRunner(Runner):
         self,
         *args: Any,
         train_cfg: dict | None = None,
+        default_hooks: dict[str, dict | None] | None = None,
         custom_hooks: list[dict] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -43,8 +47,14 @@ class RLSearchRunner(Runner):
                 "train_cfg.type: runner_type='RLSearchRunner' runs 'mmsrnas.RLSearchLoop', "
                 f"got {loop!r}. Leave runner_type out for another loop."
             )
-        hooks = list(custom_hooks or [])
-        named = [*hooks, *filter(None, (kwargs.get("default_hooks") or {}).values())]
+        hooks = dict(default_hooks or {})
+        named = [*(custom_hooks or []), *filter(None, hooks.values())]
         present = {str(hook.get("type")).rpartition(".")[2] for hook in named}
-        hooks += [{"type": f"mmsrnas.{name}"} for name in HOOKS_OF_A_SEARCH if name not in present]
-        super().__init__(*args, train_cfg=train_cfg, custom_hooks=hooks, **kwargs)
+        for name, kind in HOOKS.items():
+            if kind not in present:
+                hooks.setdefault(name, {"type": f"mmsrnas.{kind}"})
+            if hooks.get(name, kind) is None:  # mmengine knows None for its own hooks alone
+                del hooks[name]
+        super().__init__(
+            *args, train_cfg=train_cfg, default_hooks=hooks, custom_hooks=custom_hooks, **kwargs
+        )

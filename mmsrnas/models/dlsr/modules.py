@@ -153,7 +153,7 @@ class DLSRBase(BaseModule):
             raise ValueError(
                 f"DLSR: LR images must have at least {MIN_SIZE} x {MIN_SIZE} pixels for its "
                 f"attention, got {x.shape[2]} x {x.shape[3]}. Pad the image, or enlarge "
-                "'gt_patch_size'."
+                "'patch_size'."
             )
         x = x.contiguous(memory_format=torch.channels_last)
         stem = self.conv_first(x * self.img_range)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from mmsrnas.genotypes import Genotype, load_genotype
-from mmsrnas.registry import MODELS, OPS
+from mmsrnas.registry import MODELS
 
 from .modules import DLSRBase, DLSRCell
+from .ops import build_op
 
 __all__ = ["DLSRNet"]
 
@@ -49,7 +50,7 @@ class DLSRNet(DLSRBase):
         )
         channels = genotype.mid_channels
         cells = [
-            DLSRCell(channels, [OPS.get(op)(channels) for op in genotype.ops])
+            DLSRCell(channels, [build_op(op, channels) for op in genotype.ops])
             for _ in range(genotype.num_cells)
         ]
         fan_in = [len(pair) for pair in genotype.connections]

@@ -19,10 +19,10 @@ def activate(x: Tensor) -> Tensor:
 
 
 class MeanShift(nn.Conv2d):
-    """Subtracts or adds the mean colour, as a 1x1 convolution that released weights fit.
+    """Mean colour, subtracted or added by a 1x1 convolution that released weights fit.
 
     Args:
-        img_range: White of the images.
+        img_range: Maximum pixel value of the images.
         sign: -1 subtracts, 1 adds.
         trainable: Whether the 12 values are trained, as they are by mistake in the released code.
     """
@@ -36,7 +36,7 @@ class MeanShift(nn.Conv2d):
 
 
 class DownBlock(nn.Module):
-    """Halves the resolution: strided convolution, LeakyReLU, convolution, without biases.
+    """Block that halves the resolution: strided convolution, LeakyReLU, convolution, no biases.
 
     Args:
         in_channels: Channels of the input.
@@ -55,7 +55,7 @@ class DownBlock(nn.Module):
 
 
 class ChannelAttention(nn.Module):
-    """Weights channels by a squeeze-and-excitation of their means.
+    """Weights of the channels from their means, by squeeze and excitation.
 
     Args:
         channels: Channels in and out.
@@ -114,7 +114,7 @@ class UpBlock(nn.Module):
 
 @MODELS.register_module()
 class DualNet(BaseModule):
-    """Dual regression network: learns the down-scaling that made the LR image.
+    """Dual regression network, which learns the down-scaling that made the LR image.
 
     Strided convolutions with LeakyReLU, then one more convolution, all 3x3 and without bias. It is
     positively homogeneous, so that its weights do not depend on the value range of the images.
@@ -122,6 +122,7 @@ class DualNet(BaseModule):
     Args:
         upscale_factor: Ratio of HR to LR size; a product of twos and threes.
         mid_channels: Channels between the convolutions.
+        in_channels: Channels of the images, 1 for gray and 3 for colour.
         init_cfg: Initialisation config of mmengine.
 
     Raises:
@@ -129,25 +130,30 @@ class DualNet(BaseModule):
     """
 
     def __init__(
-        self, upscale_factor: int, mid_channels: int = 16, init_cfg: dict | None = None
+        self,
+        upscale_factor: int,
+        mid_channels: int = 16,
+        in_channels: int = 3,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.upscale_factor = upscale_factor
-        channels, convs = 3, []
+        self.in_channels = in_channels
+        channels, convs = in_channels, []
         for stride in _strides(upscale_factor):
             convs.append(nn.Conv2d(channels, mid_channels, 3, stride=stride, padding=1, bias=False))
             channels = mid_channels
         self.convs = nn.ModuleList(convs)
-        self.conv_last = nn.Conv2d(channels, 3, 3, padding=1, bias=False)
+        self.conv_last = nn.Conv2d(channels, in_channels, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Down-scales.
 
         Args:
-            x: Images ``(N, 3, s * H, s * W)``.
+            x: Images ``(N, C, s * H, s * W)``.
 
         Returns:
-            Images ``(N, 3, H, W)``, not clamped.
+            Images ``(N, C, H, W)``, not clamped.
         """
         for conv in self.convs:
             x = activate(conv(x))

@@ -1,4 +1,4 @@
-"""The dual regression network, full or with the inner widths of a genotype."""
+"""The dual regression network, full or pruned."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,12 +8,16 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmsrnas.genotypes import Genotype, load_genotype
+from mmsrnas.genotypes import DRCGenotype, Genotype, GenotypeError, load_genotype
+from mmsrnas.genotypes.base import MAX_CELLS, MAX_CHANNELS
 from mmsrnas.registry import MODELS
 
 from .modules import DownBlock, MeanShift, UpBlock
 
 __all__ = ["DRNNet"]
+
+DRN_S_X4 = {"upscale_factor": 4, "num_blocks": 30, "mid_channels": 16}
+IMG_RANGE = 255.0
 
 
 @MODELS.register_module()
@@ -24,51 +28,70 @@ class DRNNet(BaseModule):
     ``num_blocks=40, mid_channels=20`` (DRN-L x4), ``num_blocks=36, mid_channels=10`` (DRN-L x8).
 
     Args:
-        upscale_factor: Ratio of HR to LR size: 2, 4 or 8.
-        num_blocks: Residual blocks of each level.
-        mid_channels: Channels at HR size; every level down has twice as many.
-        genotype: Inner widths of a thin network: name of a published genotype, path of a JSON
-            file, its content, or the value. None builds the full network.
-        img_range: The value that the network sees for 1.0 of the input.
+        upscale_factor: Ratio of HR to LR size: 2, 4 or 8. None is the genotype's, or 4.
+        num_blocks: Residual blocks of each level. None is the genotype's, or 30.
+        mid_channels: Channels at HR size; every level down has twice as many. None is the
+            genotype's, or 16.
+        genotype: A pruned network: name of a published genotype, path of a JSON file, its content,
+            or the value. It is enough; arguments beside it must be the same as in it. None builds
+            the full network.
+        img_range: The value that the network sees for 1.0 of the input. None is the genotype's, or
+            255.
         train_mean_shift: Trains the colour means too, as the released code does by mistake.
         init_cfg: Initialisation config of mmengine.
 
+    Attributes:
+        upscale_factor: Ratio of HR to LR size.
+        in_channels: Channels of the images, 3.
+        min_size: Smallest height and width of an LR image, 1.
+        genotype: The network as a genotype, pruned or full.
+
     Raises:
-        ValueError: A scale that is not 2, 4 or 8, or too few channels for the attention.
-        GenotypeError: The genotype is wrong, of another method, or does not fit the network.
+        GenotypeError: A scale that is not 2, 4 or 8, too few channels for the attention; or the
+            genotype is wrong, of another method, or of another network.
     """
+
+    in_channels = 3
+    min_size = 1
 
     def __init__(
         self,
-        upscale_factor: int = 4,
-        num_blocks: int = 30,
-        mid_channels: int = 16,
+        upscale_factor: int | None = None,
+        num_blocks: int | None = None,
+        mid_channels: int | None = None,
         genotype: str | Path | Mapping[str, Any] | Genotype | None = None,
-        img_range: float = 255.0,
+        img_range: float | None = None,
         train_mean_shift: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if upscale_factor not in (2, 4, 8):
-            raise ValueError(f"DRNNet.upscale_factor: expected 2, 4 or 8, got {upscale_factor!r}.")
-        levels = upscale_factor.bit_length() - 1
-        if mid_channels * 2 ** min(levels, 2) < 16:
-            raise ValueError(
-                f"DRNNet.mid_channels: x{upscale_factor} needs at least "
-                f"{16 // 2 ** min(levels, 2)} for its channel attention, got {mid_channels!r}."
-            )
-        self.upscale_factor = upscale_factor
-        self.img_range = img_range
-        down = [mid_channels * 2**level for level in range(levels)]
-        # An up block reads the output of the one before it beside the skip of the same level.
-        up = [2 * down[-1]] + [2 * channels for channels in down[:0:-1]]
-        full_widths = tuple(down) + tuple(c for c in up for _ in range(num_blocks + 1))
-        widths = full_widths
+        given = {
+            "upscale_factor": upscale_factor,
+            "num_blocks": num_blocks,
+            "mid_channels": mid_channels,
+            "img_range": img_range,
+        }
+        given = {name: value for name, value in given.items() if value is not None}
         if genotype is not None:
             genotype = load_genotype(genotype, method="drc")
-            genotype.check_fits("DRNNet", full_widths)
-            widths = genotype.widths
+        arguments = DRN_S_X4 | dict(genotype.arguments if genotype else ()) | given
+        img_range = arguments.pop("img_range", IMG_RANGE)
+        if not (isinstance(img_range, int | float) and img_range > 0):
+            raise GenotypeError(f"DRNNet.img_range: expected a number > 0, got {img_range!r}.")
+        full_widths = _full_widths(**arguments)
+        if genotype is None:
+            beside = arguments if img_range == IMG_RANGE else arguments | {"img_range": img_range}
+            genotype = DRCGenotype(
+                "DRNNet", full_widths, full_widths, tuple(sorted(beside.items()))
+            )
+        genotype.check_fits("DRNNet", full_widths, given)
         self.genotype = genotype
+        self.img_range = img_range
+        self.upscale_factor = upscale_factor = arguments["upscale_factor"]
+        num_blocks, mid_channels = arguments["num_blocks"], arguments["mid_channels"]
+        levels = upscale_factor.bit_length() - 1
+        widths = genotype.widths
+        down, up = _level_channels(upscale_factor, mid_channels)
 
         self.interpolate = nn.Upsample(scale_factor=upscale_factor, mode="bicubic")
         self.sub_mean = MeanShift(img_range, -1, train_mean_shift)
@@ -112,3 +135,33 @@ class DRNNet(BaseModule):
 
     def _to_image(self, features: list[Tensor], level: int) -> Tensor:
         return self.add_mean(self.tails[level](features[level])) / self.img_range
+
+
+def _level_channels(upscale_factor: int, mid_channels: int) -> tuple[list[int], list[int]]:
+    """Channels that the down blocks and the up blocks read, in their order."""
+    down = [mid_channels * 2**level for level in range(upscale_factor.bit_length() - 1)]
+    # An up block reads the output of the one before it beside the skip of the same level.
+    return down, [2 * down[-1]] + [2 * channels for channels in down[:0:-1]]
+
+
+def _full_widths(
+    upscale_factor: int, num_blocks: int, mid_channels: int, **others: Any
+) -> tuple[int, ...]:
+    """Inner channels of every site of the full network, in the order of its modules."""
+    if others:
+        raise GenotypeError(f"genotype field 'arguments': DRNNet has no {min(others)!r}.")
+    if type(upscale_factor) is not int or upscale_factor not in (2, 4, 8):
+        raise GenotypeError(f"DRNNet.upscale_factor: expected 2, 4 or 8, got {upscale_factor!r}.")
+    if type(num_blocks) is not int or not 0 <= num_blocks <= MAX_CELLS:
+        raise GenotypeError(
+            f"DRNNet.num_blocks: expected a number from 0 to {MAX_CELLS}, got {num_blocks!r}."
+        )
+    least = 16 // 2 ** min(upscale_factor.bit_length() - 1, 2)
+    most = MAX_CHANNELS // upscale_factor
+    if type(mid_channels) is not int or not least <= mid_channels <= most:
+        raise GenotypeError(
+            f"DRNNet.mid_channels: x{upscale_factor} needs at least {least} for its channel "
+            f"attention and takes at most {most}, got {mid_channels!r}."
+        )
+    down, up = _level_channels(upscale_factor, mid_channels)
+    return tuple(down) + tuple(c for c in up for _ in range(num_blocks + 1))

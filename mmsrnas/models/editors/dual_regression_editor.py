@@ -10,32 +10,33 @@ from mmagic.structures import DataSample
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmsrnas.models.pretrained import load_pretrained
+from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.registry import MODELS
+from mmsrnas.sizes import in_channels_of
 
 __all__ = ["DualRegressionEditor"]
 
 
 @MODELS.register_module()
 class DualRegressionEditor(BaseEditModel):
-    """Trains any super-resolution generator in a closed loop (arXiv 2003.07018).
+    """Training of any super-resolution generator in a closed loop (arXiv 2003.07018).
 
     The dual networks are parameters of the editor: the optimizer, checkpoints, resuming and
     distributed training treat them like the generator. Inference is that of ``BaseEditModel``.
 
     The loss is ``loss_primal + loss_dual`` (and ``loss_distillation``). In the ``pyramid`` form,
-    for generators that return images of all levels, every level counts and has a dual network of
-    factor 2 between it and the next; the LR images between LR and HR are made from HR by bicubic
-    down-scaling. Otherwise one dual network leads from SR to LR.
+    for generators that return images of all levels, every level counts, and a dual network of
+    factor 2 leads from each level to the one below; the LR images between LR and HR are made from
+    HR by bicubic down-scaling. Otherwise one dual network leads from SR to LR.
 
-    A batch may mix in LR images without HR, see
-    :class:`~mmsrnas.datasets.UnpairedImageDataset`: they count in ``loss_dual`` only.
+    A batch may contain LR images without HR, see :class:`~mmsrnas.datasets.MixedImageDataset`:
+    they count in ``loss_dual`` only.
 
     Args:
         generator: Config of the super-resolution network.
         pixel_loss: Config of the loss between SR and HR.
         dual_network: Config of the dual network, without ``upscale_factor`` where the generator
-            knows its own.
+            says its own; its ``in_channels`` are the generator's.
         dual_loss: Config of the loss between dual outputs and LR.
         pyramid: Whether the generator takes ``pyramid=True``, as ``DRNNet`` does.
         distillation: Config of a :class:`~mmsrnas.models.losses.DistillationLoss`.
@@ -88,7 +89,8 @@ class DualRegressionEditor(BaseEditModel):
                 f"dual_network.upscale_factor={given} does not fit the generator: {what}."
             )
         count = scale.bit_length() - 1 if self.pyramid else 1
-        cfg = {**cfg, "upscale_factor": given or expected}
+        cfg = {"in_channels": in_channels_of(self.generator)} | cfg
+        cfg = cfg | {"upscale_factor": given or expected}
         return nn.ModuleList(MODELS.build(cfg) for _ in range(count))
 
     def init_weights(self) -> None:
@@ -96,7 +98,7 @@ class DualRegressionEditor(BaseEditModel):
 
         Raises:
             FileNotFoundError: There is no such checkpoint.
-            ValueError: It is of other networks.
+            CheckpointError: It cannot be loaded, or is of other networks.
         """
         super().init_weights()
         if self.distillation:
@@ -104,11 +106,11 @@ class DualRegressionEditor(BaseEditModel):
         if not self.pretrained:
             return
         net = getattr(self.generator, "generator", self.generator)
-        if not load_pretrained(net, self.pretrained, "generator.", "model.pretrained"):
-            raise ValueError(f"model.pretrained: '{self.pretrained}' has no 'generator.' weights.")
-        if not load_pretrained(
-            self.dual_networks, self.pretrained, "dual_networks.", "model.pretrained"
-        ):
+        checkpoint = read_checkpoint(self.pretrained, "model.pretrained")
+        checkpoint.load_into(net)
+        if checkpoint.part("dual_networks"):
+            checkpoint.load_into(self.dual_networks, "dual_networks")
+        else:
             print_log(
                 f"'{self.pretrained}' has no dual networks: they start untrained.",
                 logger="current",
@@ -121,9 +123,9 @@ class DualRegressionEditor(BaseEditModel):
         """Losses of a batch.
 
         Args:
-            inputs: LR images ``(N, 3, H, W)`` in [0, 1].
-            data_samples: HR images as ``gt_img``; the meta key ``unpaired`` marks samples whose
-                ``gt_img`` is a placeholder.
+            inputs: LR images ``(N, C, H, W)`` in [0, 1].
+            data_samples: HR images ``(N, C, s * H, s * W)`` as ``gt_img``; the key ``unpaired``
+                marks samples whose ``gt_img`` is a placeholder.
             kwargs: Further arguments of the generator.
 
         Returns:

@@ -1,38 +1,88 @@
-"""Candidate operations, stems and decoders of HiNAS."""
+"""Parts that the supernet and the networks of HiNAS are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from mmsrnas.models.ops import Conv, Depthwise
+from mmsrnas.genotypes import HINAS_OPS, HiNASGenotype
+from mmsrnas.models.ops import Depthwise
+
+from .decoding import num_edges
+from .ops import build_activation, build_op, preactivate
 
 __all__ = [
     "ASPP",
-    "CANDIDATES",
-    "NormConv",
-    "SepConv",
-    "build_activation",
-    "build_candidate",
+    "STEM_CHANNELS",
+    "HiNASBase",
+    "HiNASCell",
+    "MixedCell",
+    "Router",
     "conv_norm",
-    "joint_batch_norm",
-    "preactivate",
     "sep_block",
 ]
 
-LEAKY_SLOPE = 0.2
+STEM_CHANNELS = 64
+"""Channels of the features that the first convolution makes of the image."""
+
+SKIP = HINAS_OPS.index("skip_connect")
 
 
-def build_activation(name: str, inplace: bool = False) -> nn.Module:
-    """The activation ``'leaky_relu'`` (slope 0.2), ``'relu'`` or ``'prelu'`` (one slope).
+class HiNASBase(BaseModule):
+    """Task, scale and image residual, which the supernet and the networks share.
 
-    Behind a normalisation it may work in place, where it can: that one keeps its input only.
+    Args:
+        genotype: The network, or any one of the search space.
+        init_cfg: Initialisation config of mmengine.
+
+    Attributes:
+        min_size: Smallest height and width of an image, in pixels.
     """
-    if name == "leaky_relu":
-        return nn.LeakyReLU(LEAKY_SLOPE, inplace)
-    return nn.PReLU() if name == "prelu" else nn.ReLU(inplace)
+
+    min_size = 1
+
+    def __init__(self, genotype: HiNASGenotype, init_cfg: dict | None) -> None:
+        super().__init__(init_cfg)
+        self.task = genotype.task
+        self.upscale_factor = genotype.upscale_factor
+        self.in_channels = genotype.in_channels
+        self.official = genotype.variant == "official"
+
+    def reconstruction(self, channels: int) -> nn.Sequential:
+        """The last convolution and the rearrangement to the scale."""
+        scale = self.upscale_factor
+        conv = nn.Conv2d(channels, self.in_channels * scale**2, 3, padding=1)
+        return nn.Sequential(conv, *([nn.PixelShuffle(scale)] if scale > 1 else []))
+
+    def add_residual(self, x: Tensor, residual: Tensor, mode: str = "bicubic") -> Tensor:
+        """Joins the image ``(N, C, H, W)`` with the residual of the output's size.
+
+        A denoiser subtracts the residual from the image; super-resolution adds it to the enlarged
+        image.
+        """
+        if self.task == "denoise":
+            return x - residual
+        return residual + F.interpolate(
+            x, scale_factor=self.upscale_factor, mode=mode, align_corners=False
+        )
+
+    def check_channels(self, x: Tensor) -> None:
+        """Refuses images with another number of channels than the network was built for.
+
+        Raises:
+            ValueError: The images are gray and the network is not, or the other way round.
+        """
+        if x.size(1) != self.in_channels:
+            raise ValueError(
+                f"{type(self).__name__} has in_channels={self.in_channels} but the images have "
+                f"{x.size(1)} channels. Set in_channels=1 with color_type='grayscale', or "
+                "in_channels=3 with color_type='color', in the config of the model and the data."
+            )
 
 
 def conv_norm(
@@ -47,197 +97,6 @@ def conv_norm(
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, bias=False)
     layers = [conv, nn.BatchNorm2d(out_channels, affine=affine)]
     return nn.Sequential(*layers, *([build_activation(activation, True)] if activation else []))
-
-
-def joint_batch_norm(
-    x: Tensor, norms: Sequence[nn.BatchNorm2d], scales: Tensor | None = None
-) -> Tensor:
-    """Applies one batch normalisation without affine part to each group of channels, in one call.
-
-    Args:
-        x: Features ``(N, G * C, H, W)``.
-        norms: The normalisation of each of the G groups.
-        scales: Factor of each group ``(G,)``. As the affine part of the joint normalisation it
-            costs no feature map, neither forward nor for its own gradient.
-
-    Returns:
-        Features ``(N, G * C, H, W)``.
-    """
-    first = norms[0]
-    channels = first.num_features
-    mean = torch.cat([norm.running_mean for norm in norms])
-    var = torch.cat([norm.running_var for norm in norms])
-    weight = None if scales is None else scales.repeat_interleave(channels)
-    out = F.batch_norm(x, mean, var, weight, None, first.training, first.momentum, first.eps)
-    if first.training:
-        torch._foreach_copy_([norm.running_mean for norm in norms], mean.split(channels))
-        torch._foreach_copy_([norm.running_var for norm in norms], var.split(channels))
-        torch._foreach_add_([norm.num_batches_tracked for norm in norms], 1)
-    return out
-
-
-def preactivate(x: Tensor, activation: str) -> Tensor:
-    """What all candidates convolve, computed once for all of them.
-
-    Args:
-        x: Features ``(N, C, H, W)``.
-        activation: Name of the activation.
-
-    Returns:
-        The activated features; for PReLU, whose slopes differ between candidates, the positive and
-        the negative part ``(N, 2 * C, H, W)``.
-    """
-    if activation == "prelu":
-        return torch.cat([x.clamp(min=0), x.clamp(max=0)], dim=1)
-    return F.leaky_relu(x, LEAKY_SLOPE) if activation == "leaky_relu" else F.relu(x)
-
-
-def _input_kernel(kernel: Tensor, activation: nn.Module) -> Tensor:
-    """The kernel for what :func:`preactivate` returns: PReLU's slope belongs to the kernel."""
-    if isinstance(activation, nn.PReLU):
-        return torch.cat([kernel, activation.weight * kernel], dim=1)
-    return kernel
-
-
-def _repeat_activated(activated: Tensor, activations: Sequence[nn.Module]) -> Tensor:
-    """One copy for each activation of what :func:`preactivate` returns."""
-    if isinstance(activations[0], nn.PReLU):
-        positive, negative = activated.chunk(2, dim=1)
-        return torch.cat([positive + act.weight * negative for act in activations], dim=1)
-    return activated.repeat(1, len(activations), 1, 1)
-
-
-def _activate_groups(x: Tensor, activations: Sequence[nn.Module]) -> Tensor:
-    """Activates each group of channels, in place where the gradient allows it."""
-    if isinstance(activations[0], nn.PReLU):
-        slopes = torch.cat([act.weight for act in activations])
-        return F.prelu(x, slopes.repeat_interleave(x.size(1) // len(slopes)))
-    if isinstance(activations[0], nn.LeakyReLU):
-        return F.leaky_relu(x, LEAKY_SLOPE, inplace=True)
-    return F.relu(x, inplace=True)
-
-
-class NormConv(nn.Module):
-    """Activation, dense convolution, batch normalisation.
-
-    Args:
-        channels: Input and output channels.
-        activation: Name of the activation.
-        affine: Whether the normalisation has weights.
-        kernel_size: Odd kernel size.
-        dilation: Dilation of the kernel.
-    """
-
-    def __init__(
-        self, channels: int, activation: str, affine: bool, kernel_size: int, dilation: int = 1
-    ) -> None:
-        super().__init__()
-        padding = dilation * (kernel_size // 2)
-        self.act = build_activation(activation)
-        self.conv = nn.Conv2d(
-            channels, channels, kernel_size, padding=padding, dilation=dilation, bias=False
-        )
-        self.norm = nn.BatchNorm2d(channels, affine=affine)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C, H, W)`` to the same shape."""
-        return self.norm(self.conv(self.act(x)))
-
-    @staticmethod
-    def joint(ops: Sequence["NormConv"], activated: Tensor, weights: Tensor) -> Tensor:
-        """Evaluates G such operations on one input with one convolution.
-
-        Args:
-            ops: Operations of equal size, without affine part.
-            activated: Their common input after :func:`preactivate`.
-            weights: Factor of each result ``(G,)``.
-
-        Returns:
-            ``weights[g] * ops[g](x)`` of all g, concatenated ``(N, G * C, H, W)``.
-        """
-        kernel = torch.cat([_input_kernel(op.conv.weight, op.act) for op in ops])
-        conv = ops[0].conv
-        out = F.conv2d(activated, kernel, padding=conv.padding, dilation=conv.dilation)
-        return joint_batch_norm(out, [op.norm for op in ops], weights)
-
-
-class SepConv(nn.Module):
-    """Twice activation, depthwise and pointwise convolution, batch normalisation.
-
-    Args:
-        channels: Input and output channels.
-        activation: Name of the activation.
-        affine: Whether the normalisations have weights.
-        kernel_size: Odd size of the depthwise kernels.
-    """
-
-    def __init__(self, channels: int, activation: str, affine: bool, kernel_size: int) -> None:
-        super().__init__()
-        for stage in "12":
-            setattr(self, f"act{stage}", build_activation(activation))
-            setattr(self, f"depthwise{stage}", Depthwise(channels, kernel_size))
-            setattr(self, f"pointwise{stage}", Conv(channels, 1))
-            setattr(self, f"norm{stage}", nn.BatchNorm2d(channels, affine=affine))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps ``(N, C, H, W)`` to the same shape."""
-        x = self.norm1(self.pointwise1(self.depthwise1(self.act1(x))))
-        return self.norm2(self.pointwise2(self.depthwise2(self.act2(x))))
-
-    @staticmethod
-    def joint(ops: Sequence["SepConv"], activated: Tensor, weights: Tensor) -> Tensor:
-        """Evaluates G such operations on one input, as :meth:`NormConv.joint`."""
-        x = checkpoint(
-            _first_stage,
-            ops,
-            activated,
-            torch.cat([op.depthwise1.weight for op in ops]),
-            _block_diagonal([op.pointwise1.weight for op in ops]),
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
-        x = joint_batch_norm(x, [op.norm1 for op in ops])
-        x = _activate_groups(x, [op.act2 for op in ops])
-        depthwise = torch.cat([op.depthwise2.weight for op in ops])
-        x = F.conv2d(x, depthwise, padding=ops[0].depthwise2.padding, groups=x.size(1))
-        x = F.conv2d(x, _block_diagonal([op.pointwise2.weight for op in ops]))
-        return joint_batch_norm(x, [op.norm2 for op in ops], weights)
-
-
-def _first_stage(
-    ops: Sequence[SepConv], activated: Tensor, depthwise: Tensor, pointwise: Tensor
-) -> Tensor:
-    """The first convolutions, with a copy of the input for each operation.
-
-    Copies and depthwise results are not kept for the backward pass: they are computed again in a
-    fraction of the time that the gradients take.
-    """
-    x = _repeat_activated(activated, [op.act1 for op in ops])
-    x = F.conv2d(x, depthwise, padding=ops[0].depthwise1.padding, groups=x.size(1))
-    return F.conv2d(x, pointwise)
-
-
-def _block_diagonal(kernels: Sequence[Tensor]) -> Tensor:
-    """One 1x1 kernel for all groups; with so few channels it is faster than a grouped one."""
-    return torch.block_diag(*(kernel.flatten(1) for kernel in kernels))[..., None, None]
-
-
-CANDIDATES = {
-    "conv_3x3": (NormConv, dict(kernel_size=3)),
-    "sep_conv_3x3": (SepConv, dict(kernel_size=3)),
-    "sep_conv_5x5": (SepConv, dict(kernel_size=5)),
-    "dil_conv_3x3": (NormConv, dict(kernel_size=3, dilation=2)),
-    "dil_conv_5x5": (NormConv, dict(kernel_size=5, dilation=2)),
-}
-"""Class and sizes of the candidates that compute; ``skip_connect`` and ``none`` do not."""
-
-
-def build_candidate(name: str, channels: int, activation: str, affine: bool) -> nn.Module:
-    """The candidate operation ``name``; the identity for ``skip_connect``."""
-    if name == "skip_connect":
-        return nn.Identity()
-    cls, sizes = CANDIDATES[name]
-    return cls(channels, activation, affine, **sizes)
 
 
 def sep_block(
@@ -284,3 +143,153 @@ class ASPP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Maps ``(N, in_channels, H, W)`` to ``(N, out_channels, H, W)``."""
         return self.fuse(torch.cat([*(branch(x) for branch in self.atrous), self.conv(x)], dim=1))
+
+
+class HiNASCell(nn.Module):
+    """A derived cell: every node is the sum of two operations.
+
+    Args:
+        edges: Two ``(operation, input)`` pairs per node.
+        channels: Channels of a node.
+        activation: Name of the activation.
+    """
+
+    def __init__(self, edges: Sequence[tuple[str, int]], channels: int, activation: str) -> None:
+        super().__init__()
+        self.inputs = [source for _, source in edges]
+        self.ops = nn.ModuleList(build_op(op, channels, activation, affine=True) for op, _ in edges)
+
+    def forward(self, previous: Tensor, before_previous: Tensor) -> Tensor:
+        """Runs the cell.
+
+        Args:
+            previous: Projected output of the previous cell ``(N, C, H, W)``.
+            before_previous: Projected output of the cell before that one.
+
+        Returns:
+            The nodes, concatenated ``(N, nodes * C, H, W)``.
+        """
+        states = [before_previous, previous]
+        for edge in range(0, len(self.ops), 2):
+            states.append(sum(self.ops[e](states[self.inputs[e]]) for e in (edge, edge + 1)))
+        return torch.cat(states[2:], dim=1)
+
+
+class Router(nn.ModuleDict):
+    """Projects the features of one level to the widths of the levels that it may go to.
+
+    Args:
+        in_channels: Channels of the features.
+        widths: Target widths by level.
+    """
+
+    def __init__(self, in_channels: int, widths: dict[int, int]) -> None:
+        super().__init__(
+            {str(k): conv_norm(in_channels, width, 1, affine=False) for k, width in widths.items()}
+        )
+
+    def forward(self, x: Tensor) -> dict[int, Tensor]:
+        """The projections of ``(N, in_channels, H, W)`` by target level."""
+        return {int(level): project(x) for level, project in self.items()}
+
+
+class MixedCell(nn.Module):
+    """A cell with all operations on all edges, weighted by alpha.
+
+    The weighted sum ``sum_o w_o * op_o(x_j)`` over all edges is evaluated by algebra: all that
+    leaves a state runs together, with one activation, one convolution per kind of operation, and
+    the weights as the affine part of one batch normalisation; ``none`` is not computed.
+
+    Args:
+        channels: Channels of a node.
+        num_nodes: Number of nodes.
+        activation: Name of the activation.
+        reference: Evaluate every term on its own instead, as the formula is written.
+        with_cp: Keep only the inputs for the backward pass, and compute the cell again there.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        num_nodes: int,
+        activation: str,
+        reference: bool = False,
+        with_cp: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_nodes = num_nodes
+        self.activation = activation
+        self.reference = reference
+        self.with_cp = with_cp
+        self.edges = nn.ModuleList(
+            nn.ModuleList(
+                build_op(op, channels, activation, affine=False) for op in HINAS_OPS[:SKIP]
+            )
+            for _ in range(num_edges(num_nodes))
+        )
+
+    def forward(self, previous: Tensor, before_previous: Tensor, weights: Tensor) -> Tensor:
+        """Runs the cell.
+
+        Args:
+            previous: Features of the previous layer ``(N, C, H, W)``.
+            before_previous: Features of the layer before that one.
+            weights: Weight of each operation on each edge ``(E, O)``.
+
+        Returns:
+            The nodes, concatenated ``(N, nodes * C, H, W)``.
+        """
+        run = self._reference if self.reference else self._fused
+        if self.with_cp and torch.is_grad_enabled():
+            return checkpoint(
+                run,
+                previous,
+                before_previous,
+                weights,
+                use_reentrant=False,
+                preserve_rng_state=False,
+                context_fn=lambda: (nullcontext(), self._unchanged_buffers()),
+            )
+        return run(previous, before_previous, weights)
+
+    def _reference(self, previous: Tensor, before_previous: Tensor, weights: Tensor) -> Tensor:
+        states = [before_previous, previous]
+        edges = iter(zip(self.edges, weights, strict=True))
+        for _ in range(self.num_nodes):
+            node = 0
+            for state, (ops, weight) in zip(list(states), edges, strict=False):
+                results = [*(op(state) for op in ops), state, state * 0]
+                node = node + sum(w * y for w, y in zip(weight, results, strict=True))
+            states.append(node)
+        return torch.cat(states[2:], dim=1)
+
+    def _fused(self, previous: Tensor, before_previous: Tensor, weights: Tensor) -> Tensor:
+        states: list[Tensor | None] = [before_previous, previous] + [None] * self.num_nodes
+        for source in range(self.num_nodes + 1):
+            first = max(source - 1, 0)
+            edges = [num_edges(node) + source for node in range(first, self.num_nodes)]
+            outputs = self._fan_out(states[source], edges, weights[edges])
+            for node, (edge, y) in enumerate(zip(edges, outputs, strict=True), first):
+                y = torch.addcmul(y, weights[edge, SKIP], states[source])
+                states[node + 2] = y if states[node + 2] is None else states[node + 2] + y
+        return torch.cat(states[2:], dim=1)
+
+    def _fan_out(self, x: Tensor, edges: list[int], weights: Tensor) -> tuple[Tensor, ...]:
+        """What a state ``(N, C, H, W)`` sends along each of its edges, but for the identity."""
+        activated = preactivate(x, self.activation)
+        kinds = zip(*(self.edges[edge] for edge in edges), strict=True)
+        results = (
+            ops[0].joint(ops, activated, weight)
+            for ops, weight in zip(kinds, weights[:, :SKIP].T, strict=True)
+        )
+        return reduce(Tensor.add_, results).chunk(len(edges), dim=1)
+
+    @contextmanager
+    def _unchanged_buffers(self) -> Iterator[None]:
+        """Keeps the second computation from moving the running statistics again."""
+        buffers = list(self.buffers())
+        saved = [buffer.clone() for buffer in buffers]
+        try:
+            yield
+        finally:
+            torch._foreach_copy_(buffers, saved)

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from .modules import RCAB
 from .normalization import BatchNorm
+from .ops import RCAB
 
 __all__ = ["align"]
 

@@ -1,75 +1,72 @@
-"""What an HNAS network costs, computed from its genotype."""
+"""The cost of an HNAS network, computed from its genotype."""
 
-import time
 from collections.abc import Sequence
 
 import torch
 
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import HNASGenotype
-from mmsrnas.models.sizes import HR_SIZE, lr_size_of
+from mmsrnas.sizes import HR_SIZE, lr_size_of
 
-from .modules import check_scale
+from .decoding import HNASSpace
 from .network import HNASNet
-from .space import HNASSpace
 
 __all__ = ["HNASCost", "multi_adds", "num_parameters"]
-
-METRICS = ("multi_adds", "params", "latency")
 
 
 def multi_adds(
     genotype: HNASGenotype,
-    channels: int = 64,
-    upscale_factor: int = 2,
     lr_size: Sequence[int] | None = None,
-    official: bool = False,
+    variant: str = "default",
+    mid_channels: int | None = None,
 ) -> int:
     """Multiply-accumulates of the convolutions of the network for one image.
 
     Args:
         genotype: The network.
-        channels: Channels of a node.
-        upscale_factor: Ratio of HR to LR size.
         lr_size: Height and width of the LR image; None is that of a 1280x720 HR image.
-        official: Count as the released code does: transposed convolutions are free, and the two
-            shifts by the mean colour are convolutions.
+        variant: ``'official'`` counts as the released code does: transposed convolutions are left
+            out, and the two shifts by the mean colour are convolutions.
+        mid_channels: Channels of a node, instead of those of the genotype.
 
     Returns:
-        The exact number, transposed convolutions included unless ``official``.
+        The exact number, transposed convolutions included unless official.
     """
-    c, nodes, square = channels, genotype.num_nodes, upscale_factor**2
+    official = variant == "official"
+    c = mid_channels or genotype.mid_channels
+    nodes, scale, image = genotype.num_nodes, genotype.upscale_factor, genotype.in_channels
     before = genotype.upsampling_position
     after = genotype.num_cells - 1 - before
-    ends = 27 * nodes * c
+    ends = 9 * image * nodes * c
     preprocess = 2 * nodes * c**2
     normal = preprocess + sum(
-        _normal_macs(op, c, upscale_factor, official) for op, _ in genotype.normal
+        _normal_multi_adds(op, c, scale, official) for op, _ in genotype.normal
     )
     upsampling = preprocess + sum(
-        _upsampling_macs(op, source, c, upscale_factor, official)
-        for op, source in genotype.upsampling
+        _upsampling_multi_adds(op, source, c, scale, official) for op, source in genotype.upsampling
     )
-    per_pixel = ends + before * normal + upsampling + square * (after * normal + ends)
-    if official:
-        per_pixel += 9 * (1 + square)
+    per_pixel = ends + before * normal + upsampling + scale**2 * (after * normal + ends)
+    if official:  # the shifts, before and behind the network
+        per_pixel += image**2 * (1 + scale**2)
     attention = sum(op == "rcab" for op, _ in genotype.normal) * 2 * c * (c // 3)
-    height, width = lr_size or lr_size_of(HR_SIZE, upscale_factor)
+    height, width = lr_size or lr_size_of(HR_SIZE, scale)
     return height * width * per_pixel + (before + after) * attention
 
 
-def num_parameters(genotype: HNASGenotype, channels: int = 64, upscale_factor: int = 2) -> int:
+def num_parameters(genotype: HNASGenotype, mid_channels: int | None = None) -> int:
     """Parameters of the network, computed as :func:`multi_adds` is."""
-    c, nodes = channels, genotype.num_nodes
-    ends = 2 * 27 * nodes * c + 3
+    c = mid_channels or genotype.mid_channels
+    nodes, scale, image = genotype.num_nodes, genotype.upscale_factor, genotype.in_channels
+    ends = 2 * 9 * image * nodes * c + image
     preprocess = 2 * nodes * c**2
-    normal = preprocess + sum(_normal_params(op, c, upscale_factor) for op, _ in genotype.normal)
+    normal = preprocess + sum(_normal_params(op, c, scale) for op, _ in genotype.normal)
     upsampling = preprocess + sum(
-        _upsampling_params(op, source, c, upscale_factor) for op, source in genotype.upsampling
+        _upsampling_params(op, source, c, scale) for op, source in genotype.upsampling
     )
     return ends + (genotype.num_cells - 1) * normal + upsampling
 
 
-def _normal_macs(op: str, c: int, scale: int, official: bool) -> int:
+def _normal_multi_adds(op: str, c: int, scale: int, official: bool) -> int:
     """Multiply-accumulates per pixel, without the attention of ``rcab``."""
     if op == "rcab":
         return 18 * c**2
@@ -98,7 +95,7 @@ def _deconvolution_taps(scale: int) -> int:
     return {1: 9, 2: 9, 3: 9, 4: 25, 8: 81}[scale]
 
 
-def _upsampling_macs(op: str, source: int, c: int, scale: int, official: bool) -> int:
+def _upsampling_multi_adds(op: str, source: int, c: int, scale: int, official: bool) -> int:
     """Multiply-accumulates per LR pixel."""
     if op == "deconvolution" and not official:
         if source < 2:
@@ -123,72 +120,67 @@ def _upsampling_params(op: str, source: int, c: int, scale: int) -> int:
 
 
 class HNASCost:
-    """The cost of genotypes, relative to all genotypes of the space.
+    """The cost of genotypes, in absolute units and relative to the genotypes of the space.
 
     Args:
         space: The search space.
-        metric: ``'multi_adds'`` (for ``lr_size``, see :func:`multi_adds`), ``'params'``, or
-            ``'latency'``: seconds of :class:`HNASNet` on ``device``, the fastest of three runs.
-        channels: Channels of the network that the search is for, not those of the supernet.
-        upscale_factor: Ratio of HR to LR size.
-        lr_size: Height and width of the LR image; None is that of a 1280x720 HR image.
-        device: Where latency is measured.
+        type: ``'multi_adds'``, a count for ``lr_size``, see :func:`multi_adds`; ``'params'``, a
+            count; or ``'latency'``, predicted milliseconds on ``target``.
+        mid_channels: Width of the network that the search is for, not that of the supernet.
+        lr_size: Height and width of the LR image of Multi-Adds; None is that of a 1280x720 HR
+            image.
+        target: Target of the latency, see :class:`~mmsrnas.costs.Cost`.
+        table: File of the latency table.
 
     Attributes:
         mean: Mean cost of random genotypes of the space.
         std: Standard deviation of their cost.
 
     Raises:
-        ValueError: Unknown ``metric`` or ``upscale_factor``.
+        ValueError: An argument that no network or cost has.
     """
 
     def __init__(
         self,
         space: HNASSpace,
-        metric: str = "multi_adds",
-        channels: int = 64,
-        upscale_factor: int = 2,
+        type: str = "multi_adds",
+        mid_channels: int = 64,
         lr_size: Sequence[int] | None = None,
-        device: str = "cpu",
+        target: str | None = None,
+        table: str | None = None,
     ) -> None:
-        if metric not in METRICS:
-            raise ValueError(f"cost.metric: expected one of {METRICS}, got {metric!r}.")
-        check_scale(upscale_factor)
-        self.metric = metric
-        self.channels = channels
-        self.upscale_factor = upscale_factor
-        self.lr_size = tuple(lr_size or lr_size_of(HR_SIZE, upscale_factor))
-        self.device = device
-        self._measured: dict[HNASGenotype, float] = {}
+        self.cost = Cost(type, target, table)
+        if mid_channels < 3:
+            raise ValueError(f"cost.mid_channels: expected at least 3, got {mid_channels!r}.")
+        self.type = type
+        self.mid_channels = mid_channels
+        self.upscale_factor = space.upscale_factor
+        self.lr_size = tuple(lr_size or lr_size_of(HR_SIZE, space.upscale_factor))
+        self._predicted: dict[HNASGenotype, float] = {}
         generator = torch.Generator().manual_seed(0)
-        count = 32 if metric == "latency" else 4096
+        count = 32 if type == "latency" else 4096
         costs = [self(space.decode(row)) for row in space.random(count, generator)]
-        self.std, self.mean = (float(x) for x in torch.std_mean(torch.tensor(costs).double()))
+        std, self.mean = (float(x) for x in torch.std_mean(torch.tensor(costs).double()))
+        self.std = std or 1.0  # where all cost the same, the cost term is zero
 
     def __call__(self, genotype: HNASGenotype) -> float:
-        """The cost of the network: multiply-accumulates, parameters or seconds."""
-        if self.metric == "multi_adds":
-            return multi_adds(genotype, self.channels, self.upscale_factor, self.lr_size)
-        if self.metric == "params":
-            return num_parameters(genotype, self.channels, self.upscale_factor)
-        if genotype not in self._measured:
-            self._measured[genotype] = self._measure(genotype)
-        return self._measured[genotype]
+        """The cost of the network: multiply-accumulates, parameters or milliseconds."""
+        if self.type == "multi_adds":
+            return multi_adds(genotype, self.lr_size, mid_channels=self.mid_channels)
+        if self.type == "params":
+            return num_parameters(genotype, self.mid_channels)
+        if genotype not in self._predicted:
+            network = HNASNet(genotype, mid_channels=self.mid_channels)
+            self._predicted[genotype] = self.cost(network)
+        return self._predicted[genotype]
+
+    def counts(self, genotype: HNASGenotype) -> dict[str, int]:
+        """Multiply-accumulates and parameters of the network."""
+        return {
+            "multi_adds": multi_adds(genotype, self.lr_size, mid_channels=self.mid_channels),
+            "params": num_parameters(genotype, self.mid_channels),
+        }
 
     def normalised(self, genotype: HNASGenotype) -> float:
         """The cost in standard deviations above the mean of random genotypes."""
         return (self(genotype) - self.mean) / self.std
-
-    @torch.inference_mode()
-    def _measure(self, genotype: HNASGenotype) -> float:
-        net = HNASNet(genotype, self.upscale_factor, self.channels).to(self.device).eval()
-        x = torch.rand(1, 3, *self.lr_size, device=self.device)
-        return min(_seconds(net, x) for _ in range(3))
-
-
-def _seconds(net: HNASNet, x: torch.Tensor) -> float:
-    start = time.perf_counter()
-    net(x)
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
-    return time.perf_counter() - start

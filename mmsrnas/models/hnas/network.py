@@ -6,10 +6,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmsrnas.genotypes import Genotype, load_genotype
+from mmsrnas.genotypes import Genotype, HNASGenotype, load_genotype
 from mmsrnas.registry import MODELS
 
-from .modules import HNASBase, HNASCell, build_op
+from .modules import HNASBase, HNASCell, edge_scale
+from .ops import build_op
 
 __all__ = ["HNASNet"]
 
@@ -34,14 +35,14 @@ class DerivedCell(HNASCell):
         super().__init__(channels, len(edges) // 2, norm=False)
         self.sources = [source for _, source in edges]
         self.ops = nn.ModuleList(
-            # Nodes from 2 on of the upsampling cell are upsampled already.
-            build_op(name, channels, 1 if upsamples and source > 1 else upscale_factor, norm=False)
+            build_op(name, channels, edge_scale(upsamples, source, upscale_factor), norm=False)
             for name, source in edges
         )
 
-    def forward(self, s0: Tensor, s1: Tensor) -> Tensor:
-        """Runs the cell on the rectified outputs of the last but one and of the last cell."""
-        return self.run((s0, s1), list(zip(self.ops, self.sources, strict=True)))
+    def forward(self, previous: Tensor, before_previous: Tensor) -> Tensor:
+        """Runs the cell on the rectified outputs of the last cell and of the last but one."""
+        edges = list(zip(self.ops, self.sources, strict=True))
+        return self.run(previous, before_previous, edges)
 
 
 @MODELS.register_module()
@@ -52,37 +53,56 @@ class HNASNet(HNASBase):
         genotype: Name of a published genotype (``HNAS_A``, ``HNAS_B``, ``HNAS_C``), path of a JSON
             file that a search wrote, its content, or the value.
         upscale_factor: Ratio of HR to LR size: 2, 3, 4 or 8.
-        channels: Channels of a node; the features have four times as many with four nodes.
+        mid_channels: Channels of a node; the features have four times as many with four nodes.
+        global_skip: Add the bicubic interpolation of the input to the output, which the network
+            starts as; the published ones have no such path.
+        in_channels: Channels of the images, 1 for gray and 3 for RGB.
         img_range: The value that the network sees for 1.0 of the input; 255 suits the weights of
             the released code.
-        global_skip: Add the bicubic interpolation of the input to the output, which the network
-            starts as; the published one has no such path.
         init_cfg: Initialisation config of mmengine.
 
+    What is None, of ``upscale_factor`` to ``in_channels``, is what the genotype says.
+
+    Attributes:
+        genotype: Genotype of this network, with all of them.
+
     Raises:
-        GenotypeError: The genotype is unknown, wrong, or of another method.
-        ValueError: Unsupported ``upscale_factor`` or ``channels``.
+        GenotypeError: The genotype is unknown, wrong, or of another method, or an argument that
+            replaces a field of it is out of its range.
     """
 
     def __init__(
         self,
         genotype: str | Path | Mapping[str, Any] | Genotype = "HNAS_A",
-        upscale_factor: int = 2,
-        channels: int = 64,
+        upscale_factor: int | None = None,
+        mid_channels: int | None = None,
+        global_skip: bool | None = None,
+        in_channels: int | None = None,
         img_range: float = 255.0,
-        global_skip: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
-        genotype = load_genotype(genotype, method="hnas")
-        super().__init__(
-            channels, genotype.num_nodes, upscale_factor, False, img_range, global_skip, init_cfg
+        found: HNASGenotype = load_genotype(genotype, method="hnas").replace(
+            upscale_factor=upscale_factor,
+            mid_channels=mid_channels,
+            global_skip=global_skip,
+            in_channels=in_channels,
         )
-        self.genotype = genotype
+        super().__init__(
+            found.mid_channels,
+            found.num_nodes,
+            found.upscale_factor,
+            found.in_channels,
+            norm=False,
+            img_range=img_range,
+            global_skip=found.global_skip,
+            init_cfg=init_cfg,
+        )
+        self.genotype = found
         self.cells = nn.ModuleList(
             DerivedCell(
-                channels,
-                genotype.upsampling if upsamples else genotype.normal,
-                upscale_factor,
+                found.mid_channels,
+                found.upsampling if upsamples else found.normal,
+                found.upscale_factor,
                 upsamples,
             )
             for upsamples in self._upsamples()
@@ -96,9 +116,9 @@ class HNASNet(HNASBase):
         """Super-resolves.
 
         Args:
-            x: LR images ``(N, 3, H, W)`` in [0, 1].
+            x: LR images ``(N, in_channels, H, W)`` in [0, 1].
 
         Returns:
-            SR images ``(N, 3, s * H, s * W)``, not clamped.
+            SR images ``(N, in_channels, s * H, s * W)``, not clamped.
         """
         return self.run_cells(x, list(zip(self.cells, self._upsamples(), strict=True)))

@@ -1,20 +1,28 @@
 """The supernet of HNAS: the weights of every architecture, of which one runs at a time."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmsrnas.genotypes import HNAS_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
-from mmsrnas.models.statistics import estimate_statistics
+from mmsrnas.genotypes import HNAS_PAPER_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
+from mmsrnas.models.bn_calibration import estimate_statistics
 from mmsrnas.registry import MODELS
 
 from .alignment import align
-from .modules import HNASBase, HNASCell, build_op
-from .space import HNASSpace
+from .controller import check_variant
+from .cost import HNASCost
+from .decoding import HNASSpace
+from .modules import HNASBase, HNASCell, edge_scale
+from .network import HNASNet
+from .normalization import batch_statistics
+from .ops import build_op
+from .reward import HNASReward
 
-__all__ = ["HNASSupernet", "calibrate"]
+__all__ = ["HNASSupernet"]
 
 
 class SharedCell(HNASCell):
@@ -43,8 +51,7 @@ class SharedCell(HNASCell):
                     name: build_op(
                         name,
                         channels,
-                        # Nodes from 2 on of the upsampling cell are upsampled already.
-                        1 if upsamples and source > 1 else upscale_factor,
+                        edge_scale(upsamples, source, upscale_factor),
                         norm=not upsamples,
                     )
                     for name in ops
@@ -54,14 +61,16 @@ class SharedCell(HNASCell):
             for source in range(node + 2)
         )
 
-    def forward(self, s0: Tensor, s1: Tensor, edges: Sequence[tuple[str, int]]) -> Tensor:
+    def forward(
+        self, previous: Tensor, before_previous: Tensor, edges: Sequence[tuple[str, int]]
+    ) -> Tensor:
         """Runs the cell that ``edges`` describes on the rectified outputs of two cells."""
-        chosen = [
-            (self.edges[node * (node + 3) // 2 + source][op], source)
-            for index, (op, source) in enumerate(edges)
-            for node in (index // 2,)
-        ]
-        return self.run((s0, s1), chosen)
+        chosen = []
+        for index, (op, source) in enumerate(edges):
+            node = index // 2
+            first = node * (node + 3) // 2  # the nodes before it have 2, 3, ... edges
+            chosen.append((self.edges[first + source][op], source))
+        return self.run(previous, before_previous, chosen)
 
 
 @MODELS.register_module()
@@ -69,82 +78,128 @@ class HNASSupernet(HNASBase):
     """Shared weights of the search space of HNAS, and the policy over it (arXiv 2003.04619).
 
     A call names the architecture to run; without one, the architecture that the policy finds most
-    likely runs. Nothing is sampled inside.
+    likely runs. Nothing is sampled inside. Searched by
+    :class:`~mmsrnas.engine.runner.RLSearchLoop`.
 
     Every position has an upsampling cell of its own, so that its weights fit the depth.
 
     Args:
         upscale_factor: Ratio of HR to LR size: 2, 3, 4 or 8.
-        num_layers: Number of cells, the upsampling cell included.
-        channels: Channels of a node.
+        num_cells: Number of cells, the upsampling cell included.
+        mid_channels: Channels of a node.
         num_nodes: Number of intermediate nodes of a cell.
-        normal_ops: Operations of the normal cell: by default those of the released code;
-            ``HNAS_PAPER_NORMAL_OPS`` adds the up- and down-projection block.
+        normal_ops: Operations of the normal cell: by default those of the paper; the released
+            code has ``HNAS_NORMAL_OPS``, without the up- and down-projection block.
         upsampling_ops: Operations of the upsampling cell.
-        controller: Config of the policy.
+        policy: Config of the policy, an ``HNASController`` by default.
+        variant: ``'default'``; ``'paper'`` takes the reward of the paper; ``'official'`` takes
+            reward, policy and loss of the released code. In both, operations of the upsampling
+            cell that compute the same count as different, see :class:`HNASSpace`.
+        in_channels: Channels of the images, 1 for gray and 3 for RGB.
         img_range: The value that the network sees for 1.0 of the input.
-        global_skip: Add the bicubic interpolation of the input to the output; train what was found
-            in the same way. Normalised features have lost the brightness of the image, so that
-            without it the shared weights stay far below interpolation.
-        aligned: Start all operations near the identity, see :func:`align`; otherwise at random, as
-            the released code does.
+        global_skip: Add the bicubic interpolation of the input to the output. Normalised features
+            have lost the brightness of the image, so that without it the shared weights stay far
+            below interpolation.
+        aligned: Start all operations near the identity, see
+            :func:`~mmsrnas.models.hnas.alignment.align`; otherwise at random, as the released
+            code does.
         init_cfg: Initialisation config of mmengine.
 
     Raises:
-        ValueError: Unsupported ``upscale_factor`` or ``channels``, unknown operations.
+        ValueError: Unsupported ``upscale_factor``, ``mid_channels``, ``in_channels`` or
+            ``variant``, unknown operations.
     """
 
     def __init__(
         self,
         upscale_factor: int = 2,
-        num_layers: int = 12,
-        channels: int = 8,
+        num_cells: int = 12,
+        mid_channels: int = 8,
         num_nodes: int = 4,
-        normal_ops: Sequence[str] = HNAS_NORMAL_OPS,
+        normal_ops: Sequence[str] = HNAS_PAPER_NORMAL_OPS,
         upsampling_ops: Sequence[str] = HNAS_UPSAMPLING_OPS,
-        controller: dict | None = None,
+        policy: Mapping[str, Any] | None = None,
+        variant: str = "default",
+        in_channels: int = 3,
         img_range: float = 255.0,
         global_skip: bool = False,
         aligned: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
+        check_variant(variant)
         super().__init__(
-            channels, num_nodes, upscale_factor, True, img_range, global_skip, init_cfg
+            mid_channels,
+            num_nodes,
+            upscale_factor,
+            in_channels,
+            norm=True,
+            img_range=img_range,
+            global_skip=global_skip,
+            init_cfg=init_cfg,
         )
-        self.space = HNASSpace(num_layers, num_nodes, normal_ops, upsampling_ops)
-        args = (channels, num_nodes)
-        self.cells = nn.ModuleList(
-            SharedCell(*args, self.space.normal_ops, upscale_factor, upsamples=False)
-            for _ in range(num_layers)
+        self.variant = variant
+        self.space = HNASSpace(
+            num_cells,
+            num_nodes,
+            tuple(normal_ops),
+            tuple(upsampling_ops),
+            mid_channels=mid_channels,
+            global_skip=global_skip,
+            upscale_factor=upscale_factor,
+            in_channels=in_channels,
+            deduplicate=variant == "default",
         )
-        self.upsampling_cells = nn.ModuleList(
-            SharedCell(*args, self.space.upsampling_ops, upscale_factor, upsamples=True)
-            for _ in range(num_layers)
+        self.cells, self.upsampling_cells = (
+            nn.ModuleList(
+                SharedCell(mid_channels, num_nodes, ops, upscale_factor, upsamples)
+                for _ in range(num_cells)
+            )
+            for ops, upsamples in (
+                (self.space.normal_ops, False),
+                (self.space.upsampling_ops, True),
+            )
         )
         if aligned:
             align([*self.cells, *self.upsampling_cells])
-        cfg = dict(type="mmsrnas.HNASController") | (controller or {})
-        self.controller = MODELS.build(cfg | {"space": self.space})
+        cfg = {"type": "mmsrnas.HNASController", **(policy or {})}
+        self.policy = MODELS.build(cfg | {"space": self.space, "variant": variant})
 
     def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields the parameters of the policy with their names."""
-        for name, parameter in self.controller.named_parameters():
-            yield f"controller.{name}", parameter
+        for name, parameter in self.policy.named_parameters():
+            yield f"policy.{name}", parameter
 
     @torch.no_grad()
     def genotype(self) -> HNASGenotype:
         """The architecture that the policy finds most likely, decision by decision."""
-        return self.space.decode(self.controller.argmax().tokens[0])
+        return self.space.decode(self.policy.argmax().tokens[0])
+
+    @staticmethod
+    def build_network(genotype: HNASGenotype) -> HNASNet:
+        """The network of a genotype, freshly initialised."""
+        return HNASNet(genotype)
+
+    @torch.no_grad()
+    def preferences(self, count: int = 256) -> Iterator[HNASGenotype]:
+        """Architectures by falling probability: the likeliest decisions, then samples.
+
+        Args:
+            count: Number of samples, drawn with a seed of their own.
+        """
+        sample = self.policy.sample(count, torch.Generator().manual_seed(0))
+        order = sample.log_probs.sum(dim=1).sort(descending=True, stable=True).indices
+        tokens = [self.policy.argmax().tokens[0], *sample.tokens[order]]
+        yield from dict.fromkeys(map(self.space.decode, tokens))
 
     def forward(self, x: Tensor, architecture: HNASGenotype | None = None) -> Tensor:
         """Super-resolves with one architecture.
 
         Args:
-            x: LR images ``(N, 3, H, W)`` in [0, 1].
+            x: LR images ``(N, in_channels, H, W)`` in [0, 1].
             architecture: The architecture to run; :meth:`genotype` where it is None.
 
         Returns:
-            SR images ``(N, 3, s * H, s * W)``, not clamped.
+            SR images ``(N, in_channels, s * H, s * W)``, not clamped.
 
         Raises:
             GenotypeError: The architecture is not in the search space.
@@ -157,13 +212,38 @@ class HNASSupernet(HNASBase):
         cells[position] = (partial(upsampling, edges=architecture.upsampling), True)
         return self.run_cells(x, cells)
 
+    def build_reward(
+        self, performance_weight: float = 0.6, cost: Mapping[str, Any] | None = None
+    ) -> HNASReward:
+        """The reward of a search.
 
-def calibrate(net: HNASSupernet, architecture: HNASGenotype, batches: Iterable[Tensor]) -> None:
-    """Replaces the running statistics of an architecture by those of its own activations.
+        Args:
+            performance_weight: lambda, the weight of image quality against cost, in [0, 1].
+            cost: Arguments of :class:`HNASCost`: ``type``, ``mid_channels``, ``lr_size``,
+                ``target``, ``table``.
 
-    Args:
-        net: The supernet, whose mode stays as it is.
-        architecture: The architecture; what it does not use is reset.
-        batches: LR images ``(N, 3, H, W)`` in [0, 1]; statistics are averaged over the batches.
-    """
-    estimate_statistics(net, partial(net, architecture=architecture), batches)
+        Raises:
+            ValueError: An argument is out of its range.
+        """
+        return HNASReward(
+            performance_weight,
+            HNASCost(self.space, **(cost or {})),
+            self.policy.psnr_std,
+            self.variant,
+        )
+
+    def batch_statistics(self) -> AbstractContextManager[None]:
+        """Inside, normalisation uses the statistics of the batch and changes nothing."""
+        return batch_statistics()
+
+    def calibrate(self, architecture: HNASGenotype, batches: Iterable[Tensor]) -> None:
+        """Replaces the running statistics by those of the activations of an architecture.
+
+        The mode of the supernet stays as it is.
+
+        Args:
+            architecture: The architecture; what it does not use is reset.
+            batches: LR images ``(N, in_channels, H, W)`` in [0, 1]; statistics are averaged over
+                the batches.
+        """
+        estimate_statistics(self, partial(self, architecture=architecture), batches)

@@ -13,11 +13,12 @@ __all__ = ["ComplexityLoss"]
 class ComplexityLoss(nn.Module):
     """Loss of the architecture step on the expected cost of a supernet.
 
+    Without a budget it is a share of the supernet's reference cost; with one, the relative excess
+    ``max(cost / budget - 1, 0)``, which is no penalty below it.
+
     Args:
         loss_weight: Factor of the loss.
-        budget: Upper bound of the cost, in the unit of the supernet's ``expected_cost()``; there
-            is no penalty below it. Without a budget the cost itself is the loss; with one, only
-            the relative excess ``max(cost / budget - 1, 0)`` is.
+        budget: Upper bound of the cost, in the unit of the supernet's ``expected_cost()``.
 
     Raises:
         ValueError: ``budget`` is not positive.
@@ -31,15 +32,19 @@ class ComplexityLoss(nn.Module):
         self.budget = budget
 
     @full_precision
-    def forward(self, cost: Tensor) -> Tensor:
+    def forward(
+        self, cost: Tensor, reference_cost: float = 1.0, budget: float | None = None
+    ) -> Tensor:
         """Weighs a cost.
 
         Args:
             cost: Scalar, differentiable in the architecture parameters.
+            reference_cost: The cost that counts as 1 where there is no budget, in the same unit.
+            budget: Upper bound in the same unit, where the supernet has one of its own.
 
         Returns:
             Scalar loss.
         """
-        if self.budget is not None:
-            cost = (cost / self.budget - 1).relu()
-        return self.loss_weight * cost
+        budget = budget or self.budget
+        excess = cost / reference_cost if budget is None else (cost / budget - 1).relu()
+        return self.loss_weight * excess

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmsrnas.models.pretrained import load_pretrained
+from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.registry import MODELS
 
 from .precision import full_precision
@@ -53,13 +53,11 @@ class DistillationLoss(nn.Module):
 
         Raises:
             FileNotFoundError: There is no such checkpoint.
-            ValueError: It is of another network.
+            CheckpointError: It cannot be loaded, or is of another network.
         """
-        key = "distillation.checkpoint"
-        if self.checkpoint and not load_pretrained(
-            self.teacher, self.checkpoint, "generator.", key
-        ):
-            raise ValueError(f"{key}: '{self.checkpoint}' has no 'generator.' weights.")
+        if self.checkpoint:
+            checkpoint = read_checkpoint(self.checkpoint, "distillation.checkpoint")
+            checkpoint.load_into(self.teacher)
 
     def watch(self, student: nn.Module) -> None:
         """Notes what the layer reads whenever the student runs; once, before training.

@@ -8,9 +8,9 @@ from mmsrnas.genotypes import DLSR_OPS
 from mmsrnas.models import DLSRNet, DLSRSupernet
 from mmsrnas.models.dlsr.official import translate_official_keys
 
-RULES = {
-    "top2": ("RFDN_beta1", "beta1", (0, 1, 2, 3)),
-    "predecessor": ("RFDN_beta2", "beta2", (0, 1, 2)),
+VARIANTS = {
+    "official": ("RFDN_beta1", "beta1", (0, 1, 2, 3)),
+    "default": ("RFDN_beta2", "beta2", (0, 1, 2)),
 }
 
 
@@ -41,11 +41,11 @@ def load_recipe(net):
     assert {name.partition(".")[0] for name in missing} == {"alpha", "beta"}
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_equals_the_released_supernet(refs, rule):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_equals_the_released_supernet(refs, variant):
     dump = np.load(refs / "dlsr" / "dlsr_supernet_ref.npz")
-    name, beta, indices = RULES[rule]
-    net = DLSRSupernet(connection_rule=rule)
+    name, beta, indices = VARIANTS[variant]
+    net = DLSRSupernet(variant=variant)
     load_recipe(net)
     with torch.no_grad():
         net.alpha.copy_(torch.from_numpy(dump["alphas"]))
@@ -64,7 +64,7 @@ def test_equals_the_released_supernet(refs, rule):
 
 
 def test_parameter_count():
-    net = DLSRSupernet(connection_rule="top2")
+    net = DLSRSupernet(variant="official")
     arch = {id(p) for _, p in net.arch_parameters()}
     assert sum(p.numel() for p in net.parameters() if id(p) not in arch) == 4_212_924
     assert sum(p.numel() for _, p in net.arch_parameters()) == 27 + 14
@@ -77,41 +77,45 @@ def test_arch_parameters_are_the_named_parameters():
     assert all(names[name] is parameter for name, parameter in net.arch_parameters())
 
 
-@pytest.mark.parametrize("costs", ["params", "official", [1.0, 2, 3, 4, 5, 6, 7, 8, 9]])
-def test_cost_has_the_gradient_of_the_formula(costs):
-    net = DLSRSupernet(mid_channels=8, num_cells=2, op_costs=costs)
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("cost", ["params", "multi_adds", [1.0, 2, 3, 4, 5, 6, 7, 8, 9]])
+def test_cost_has_the_gradient_of_the_formula(cost, variant):
+    net = DLSRSupernet(mid_channels=8, num_cells=2, cost=cost, variant=variant)
     with torch.no_grad():
         net.alpha.normal_()
-    net.expected_cost().backward()
-    weights, cost = net.alpha.softmax(1), net.op_costs
+    (net.expected_cost() / net.reference_cost).backward()
+    weights, cost = net.alpha.softmax(1), net.op_costs / net.op_costs.sum()
     expected = weights * (cost - (weights * cost).sum(1, keepdim=True))
     torch.testing.assert_close(net.alpha.grad, expected.detach())
     assert net.alpha.grad.abs().max() > 1e-3
 
 
 def test_published_values_of_the_cost():
-    net = DLSRSupernet(num_cells=2, op_costs="official")
+    net = DLSRSupernet(num_cells=2, variant="official")
     values = []
     for ops in (None, ["conv_7x7"] * 3, ["conv_1x1", "sep_conv_7x7", "sep_conv_5x5"]):
         with torch.no_grad():
             net.alpha.zero_()
             for row, op in enumerate(ops or ()):
                 net.alpha[row, DLSR_OPS.index(op)] = 50.0
-        values.append(net.expected_cost().item())
+        values.append(net.expected_cost().item() / net.reference_cost)
     assert values == pytest.approx([1 / 3, 1.531, 0.0829], abs=5e-4)
 
 
 def test_costs_count_the_weights_of_the_candidates():
     net = DLSRSupernet(mid_channels=48, num_cells=2)
-    params = torch.tensor([2304, 20736, 57600, 112896, 5472, 7008, 9312, 2736, 3504]).float()
-    torch.testing.assert_close(net.op_costs, params / params.sum())
+    params = [2304, 20736, 57600, 112896, 5472, 7008, 9312, 2736, 3504]
+    assert net.op_costs.tolist() == params
+    assert net.reference_cost == 2 * sum(params)
+    net = DLSRSupernet(mid_channels=48, num_cells=2, cost="multi_adds")
+    assert net.op_costs.tolist() == [360 * 640 * count for count in params]
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_supernet_with_decided_alpha_equals_the_derived_network(rule):
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_supernet_with_decided_alpha_equals_the_derived_network(variant):
     """The network that the genotype names, with the weights of the supernet, is the supernet."""
     torch.manual_seed(0)
-    net = DLSRSupernet(mid_channels=8, num_cells=4, connection_rule=rule).double()
+    net = DLSRSupernet(mid_channels=8, num_cells=4, variant=variant).double()
     with torch.no_grad():
         for _, parameter in net.arch_parameters():
             parameter.copy_(parameter.argsort().argsort() * 200.0)
@@ -130,7 +134,7 @@ def test_supernet_with_decided_alpha_equals_the_derived_network(rule):
         kernel = state[f"connections.{index}.weight"].unflatten(1, (-1, 8))
         chosen = [weights[i] * kernel[:, i] for i in pair]
         state[f"connections.{index}.weight"] = torch.cat(chosen, dim=1)
-        if rule == "predecessor":
+        if variant == "default":
             assert pair[1] == index + 1
     derived.load_state_dict({key: state[key] for key in derived.state_dict()})
     x = torch.rand(1, 3, 16, 17, dtype=torch.double)
@@ -138,7 +142,18 @@ def test_supernet_with_decided_alpha_equals_the_derived_network(rule):
 
 
 def test_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match="connection_rule"):
-        DLSRSupernet(connection_rule="top3")
-    with pytest.raises(ValueError, match="op_costs"):
-        DLSRSupernet(num_cells=2, op_costs=[1.0])
+    for arguments, message in (
+        (dict(variant="top2"), "variant: expected one of .*'top2'"),
+        (dict(cost=[1.0]), "cost: expected 'params' or 'multi_adds', or 9 numbers"),
+        (dict(cost=[0] * 9), "cost: expected"),
+        (dict(cost=[-1, *[1] * 8]), "cost: expected"),
+        (dict(cost="macs"), "cost: expected .*'macs'"),
+        (dict(num_cells=1), "num_cells: expected at least 2, got 1"),
+        (dict(num_cells=2.0), r"num_cells: expected at least 2, got 2\.0"),
+        (dict(num_cells=1000), "'connections': expected `array` of length <= 126"),
+        (dict(mid_channels=7), "'mid_channels': .* multiple of 2: 7"),
+        (dict(upscale_factor=0), "'upscale_factor': expected `int` >= 1: 0"),
+        (dict(in_channels=None), "'in_channels'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            DLSRSupernet(**arguments)

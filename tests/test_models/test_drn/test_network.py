@@ -2,14 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmsrnas.apis import export_onnx
-from mmsrnas.apis.onnx import onnx_difference
+from mmsrnas.apis.onnx import export_checked_onnx
 from mmsrnas.genotypes import DRCGenotype, GenotypeError, load_genotype
 from mmsrnas.models import DRNNet, DualNet, DualRegressionLoss
 from mmsrnas.models.drn.official import translate_official_dual_keys, translate_official_keys
 
 REFERENCES = {"drn_x4_nb2_nf8": (4, 2, 8), "drn_x8_nb1_nf4": (8, 1, 4)}
 SMALL = dict(upscale_factor=4, num_blocks=2, mid_channels=8)
+SMALL_ARGUMENTS = tuple(sorted(SMALL.items()))
 FULL_WIDTHS = (8, 16, 32, 32, 32, 32, 32, 32)
 
 
@@ -98,7 +98,7 @@ def test_gradients_and_one_step_of_adam_equal_the_released_code(reference):
 
 
 @torch.no_grad()
-def test_thin_network_equals_the_released_one(refs):
+def test_pruned_network_equals_the_released_one(refs):
     dump = load(refs / "drn" / "sdrn_x4_nb2_nf8.pt")
     genotype = DRCGenotype("DRNNet", FULL_WIDTHS, tuple(dump["meta"]["config"]))
     net = DRNNet(**SMALL, genotype=genotype)
@@ -137,8 +137,8 @@ def test_parameters_of_dual_networks(factor, channels, params):
 
 @pytest.mark.parametrize("factor", [2, 3, 4, 6, 8])
 def test_dual_network_reaches_the_lr_size_and_is_homogeneous(factor):
-    net = DualNet(factor, 4)
-    x = torch.rand(1, 3, 5 * factor, 7 * factor)
+    net = DualNet(factor, 4).double()
+    x = torch.rand(1, 3, 5 * factor, 7 * factor, dtype=torch.double)
     assert net(x).shape == (1, 3, 5, 7)
     torch.testing.assert_close(net(255 * x), 255 * net(x))
 
@@ -164,20 +164,64 @@ def test_wrong_widths_are_refused(widths, message):
 
 
 def test_genotypes_of_other_networks_are_refused():
+    other = load_genotype("DRNS_X4_P30").replace(arguments=tuple(SMALL_ARGUMENTS))
     with pytest.raises(GenotypeError, match="64 sites, this DRNNet has 8"):
-        DRNNet(**SMALL, genotype="DRNS_X4_P30")
-    with pytest.raises(GenotypeError, match="site 0 has 16 channels, in this DRNNet it has 20"):
+        DRNNet(genotype=other)
+    with pytest.raises(GenotypeError, match="num_blocks=30, but the network has num_blocks=2"):
+        DRNNet(upscale_factor=4, num_blocks=2, genotype="DRNS_X4_P30")
+    with pytest.raises(GenotypeError, match="mid_channels=16, but the network has mid_channels=20"):
         DRNNet(4, 30, 20, genotype="DRNS_X4_P30")
+    wide = other.replace(full_widths=(9, *FULL_WIDTHS[1:]), widths=FULL_WIDTHS)
+    with pytest.raises(GenotypeError, match="site 0 has 9 channels, in this DRNNet it has 8"):
+        DRNNet(genotype=wide)
     with pytest.raises(GenotypeError, match="widths of EDSRNet, the network is DRNNet"):
         DRNNet(**SMALL, genotype=DRCGenotype("EDSRNet", (8,), (4,)))
     with pytest.raises(GenotypeError, match="method"):
         DRNNet(**SMALL, genotype="DLSR")
-    with pytest.raises(ValueError, match=r"upscale_factor: expected 2, 4 or 8, got 3"):
-        DRNNet(3)
-    with pytest.raises(ValueError, match="mid_channels: x4 needs at least 4"):
-        DRNNet(4, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(upscale_factor=3), r"upscale_factor: expected 2, 4 or 8, got 3"),
+        (dict(upscale_factor=4.0), r"upscale_factor: expected 2, 4 or 8, got 4\.0"),
+        (dict(num_blocks=-1), "num_blocks: expected a number from 0 to 128, got -1"),
+        (dict(num_blocks=10**9), "num_blocks: expected a number from 0 to 128, got 1000000000"),
+        (dict(mid_channels=2), "mid_channels: x4 needs at least 4"),
+        (dict(mid_channels=10**6), "takes at most 1024, got 1000000"),
+        (dict(mid_channels="16"), "mid_channels: x4 needs at least 4 .* got '16'"),
+        (dict(img_range=0), "img_range: expected a number > 0, got 0"),
+    ],
+)
+def test_wrong_arguments_are_refused_wherever_they_stand(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        DRNNet(**SMALL | arguments)
+    genotype = dict(architecture="DRNNet", full_widths=FULL_WIDTHS, widths=FULL_WIDTHS)
+    genotype["arguments"] = sorted((SMALL | arguments).items())
+    with pytest.raises(GenotypeError):
+        DRNNet(genotype=genotype)
+
+
+def test_unknown_argument_of_a_genotype_and_scale_of_a_dual_network():
+    genotype = dict(architecture="DRNNet", full_widths=FULL_WIDTHS, widths=FULL_WIDTHS)
+    genotype["arguments"] = [("blocks", 3)]
+    with pytest.raises(GenotypeError, match="DRNNet has no 'blocks'"):
+        DRNNet(genotype=genotype)
     with pytest.raises(ValueError, match="product of twos and threes"):
         DualNet(5)
+
+
+def test_network_says_what_it_is():
+    net = DRNNet(**SMALL)
+    assert (net.upscale_factor, net.in_channels, net.min_size) == (4, 3, 1)
+    assert net(torch.rand(1, 3, 1, 1)).shape == (1, 3, 4, 4)
+    assert net.genotype == DRCGenotype("DRNNet", FULL_WIDTHS, FULL_WIDTHS, SMALL_ARGUMENTS)
+    assert str(DRNNet(genotype=net.genotype)) == str(net)
+    assert DRNNet(genotype="DRNS_X8_P50").upscale_factor == 8
+    half = DRNNet(**SMALL, img_range=1.0)
+    assert DRNNet(genotype=half.genotype.to_dict()).img_range == 1.0
+    with pytest.raises(GenotypeError, match=r"img_range=1.0, but the network has img_range=2"):
+        DRNNet(genotype=half.genotype, img_range=2)
 
 
 def test_published_genotypes_describe_drn_s():
@@ -192,6 +236,15 @@ def test_published_genotypes_describe_drn_s():
 def test_exported_network_takes_any_size_and_gives_the_same(tmp_path, scale):
     torch.manual_seed(0)
     net = DRNNet(scale, 1, 8).eval()
-    export_onnx(net, tmp_path / "net.onnx")
-    shapes = [(1, 3, 16, 20), (2, 3, 9, 13)]
-    assert onnx_difference(net, tmp_path / "net.onnx", shapes) <= 1e-5
+    report = export_checked_onnx(net, tmp_path / "net.onnx")
+    assert (1, 3, 1, 1) in report.shapes
+
+
+def test_all_that_is_trained_is_used_by_the_pyramid():
+    genotype = DRNNet(**SMALL).genotype.replace(widths=(4, 8, 12, 20, 16, 24, 8, 12))
+    net = DRNNet(genotype=genotype)
+    images = net(torch.rand(2, 3, 5, 7), pyramid=True)
+    assert [image.shape[2:] for image in images] == [(5, 7), (10, 14), (20, 28)]
+    sum(image.square().mean() for image in images).backward()
+    trained = {name: p.grad for name, p in net.named_parameters() if p.requires_grad}
+    assert all(grad is not None and grad.isfinite().all() for grad in trained.values())

@@ -3,10 +3,10 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
+from hinas_official import translate_official_keys
 
 from mmsrnas.genotypes import HINAS_OPS, GenotypeError, HiNASGenotype
 from mmsrnas.models import HiNASNet, SSIMLoss
-from mmsrnas.models.hinas.official import translate_official_keys
 
 NETWORKS = {
     "dn_F20_path012": ("denoise", 1, 1),
@@ -20,16 +20,16 @@ def count(net):
     return sum(p.numel() for p in net.parameters())
 
 
-def uniform_genotype(op, path, num_nodes, base_channels):
+def uniform_genotype(op, path, num_nodes, mid_channels):
     cell = ((op, 0), (op, 1)) * num_nodes
-    return HiNASGenotype((cell,) * len(path), tuple(path), base_channels)
+    return HiNASGenotype((cell,) * len(path), tuple(path), mid_channels)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_official_networks_are_reproduced(dump, name):
     task, scale, channels = NETWORKS[name]
     data, genotype = dump(name)
-    net = HiNASNet(genotype, task, scale, channels, head="official")
+    net = HiNASNet(genotype, task, scale, channels, variant="official")
     net.load_state_dict(translate_official_keys(data["state_dict"], genotype), strict=True)
     with torch.no_grad():
         output = net.eval()(data["input"])
@@ -88,10 +88,10 @@ def test_dead_convolution_of_the_original_is_not_built(dump):
     assert count(HiNASNet(genotype, "denoise", 1, 1)) == 354_509 - dead
 
 
-def test_default_head_differs_only_in_the_second_activation(dump):
+def test_default_variant_differs_only_in_the_second_activation(dump):
     data, genotype = dump("dn_F8_path121")
     state = translate_official_keys(data["state_dict"], genotype)
-    nets = [HiNASNet(genotype, "denoise", 1, 1, head=h).eval() for h in ("official", "residual")]
+    nets = [HiNASNet(genotype, "denoise", 1, 1, variant=h).eval() for h in ("official", "default")]
     for net in nets:
         net.load_state_dict(state)
     nets[0].act = nets[1].act = torch.nn.Identity()
@@ -109,9 +109,9 @@ def test_zero_residual_returns_the_image(task, scale):
     torch.testing.assert_close(net(x), expected)
 
 
-def test_base_channels_override_the_genotype():
+def test_mid_channels_override_the_genotype():
     genotype = uniform_genotype("conv_3x3", (0, 0, 0), 4, 10)
-    assert count(HiNASNet(genotype, "denoise", 1, 1, base_channels=20)) == 238_369
+    assert count(HiNASNet(genotype, "denoise", 1, 1, mid_channels=20)) == 238_369
 
 
 @pytest.mark.parametrize("activation", ["relu", "prelu"])
@@ -127,10 +127,22 @@ def test_bad_arguments_are_refused():
     with pytest.raises(ValueError, match="'task': unknown value 'derain'"):
         HiNASNet(genotype, "derain")
     with pytest.raises(ValueError, match="'variant': unknown value 'sigmoid'"):
-        HiNASNet(genotype, "sr", head="sigmoid")
+        HiNASNet(genotype, "sr", variant="sigmoid")
     with pytest.raises(ValueError, match="'upscale_factor': expected 1 for task='denoise'"):
         HiNASNet(genotype, "denoise", 2)
     with pytest.raises(ValueError, match="in_channels=1 but the images have 3 channels"):
         HiNASNet(genotype, "denoise", 1, 1)(torch.rand(1, 3, 8, 8))
     with pytest.raises(GenotypeError, match="unknown genotype 'NOPE'"):
         HiNASNet("NOPE")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("task", "scale"), [("denoise", 1), ("sr", 3)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gray_and_colour_from_the_smallest_size_on(task, scale, channels):
+    net = HiNASNet(uniform_genotype("dil_conv_5x5", (0, 1), 2, 2), task, scale, channels).eval()
+    assert (net.in_channels, net.upscale_factor) == (channels, scale)
+    for height, width in ((net.min_size, net.min_size), (net.min_size, 7), (6, 5)):
+        output = net(torch.rand(2, channels, height, width))
+        assert output.shape == (2, channels, scale * height, scale * width)
+        assert output.isfinite().all()

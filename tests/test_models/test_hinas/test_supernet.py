@@ -3,15 +3,14 @@ import itertools
 import pytest
 import torch
 import torch.nn.functional as F
+from hinas_official import translate_official_keys
 
 from mmsrnas.genotypes import HINAS_OPS
-from mmsrnas.models import HiNASSupernet, SSIMLoss
-from mmsrnas.models.hinas.network import HiNASCell
-from mmsrnas.models.hinas.official import translate_official_keys
-from mmsrnas.models.hinas.path import decode_cell, num_edges, one_hot_cell
+from mmsrnas.models import HiNASNet, HiNASSupernet, SSIMLoss
+from mmsrnas.models.hinas.decoding import num_edges, one_hot_cell
 
 DENOISE = dict(task="denoise", upscale_factor=1, in_channels=1)
-TINY = dict(DENOISE, num_layers=2, num_nodes=2, base_channels=2)
+TINY = dict(DENOISE, num_cells=2, num_nodes=2, mid_channels=2)
 
 
 def count(net):
@@ -41,11 +40,11 @@ def assert_same(got, expected, atol=1e-8):
         torch.testing.assert_close(got[name], expected[name], rtol=atol, atol=atol, msg=name)
 
 
-@pytest.mark.parametrize("literal", [True, False])
-def test_official_supernet_is_reproduced(dump, literal):
+@pytest.mark.parametrize("reference", [True, False])
+def test_official_supernet_is_reproduced(dump, reference):
     data, genotype = dump("super_dn_F4_3L2N")
     net = HiNASSupernet(
-        **DENOISE, num_layers=3, num_nodes=2, base_channels=4, head="official", literal=literal
+        **DENOISE, num_cells=3, num_nodes=2, mid_channels=4, variant="official", reference=reference
     )
     net.load_state_dict(translate_official_keys(data["state_dict"]), strict=True)
     assert count(net) == 97_764
@@ -65,20 +64,20 @@ def test_official_supernet_is_reproduced(dump, literal):
 
 
 def test_official_parameter_counts():
-    dn = HiNASSupernet(**DENOISE, num_layers=3, num_nodes=4, base_channels=10, head="official")
-    sr = HiNASSupernet("sr", 4, 3, num_layers=2, num_nodes=3, base_channels=8, head="official")
+    dn = HiNASSupernet(**DENOISE, num_cells=3, num_nodes=4, mid_channels=10, variant="official")
+    sr = HiNASSupernet("sr", 4, 3, num_cells=2, num_nodes=3, mid_channels=8, variant="official")
     assert count(dn) == 1_475_669
     assert count(sr) == 429_147
     cells = [count(cell) for layer in dn.cells for cell in layer.values()]
     assert sorted(set(cells)) == [75_320, 162_330, 282_240]
     assert sum(cells) == 1_277_430
     assert [sum(p.numel() for _, p in net.arch_parameters()) for net in (dn, sr)] == [312, 135]
-    assert count(HiNASSupernet(**DENOISE, num_layers=3, num_nodes=4, base_channels=10)) == count(dn)
+    assert count(HiNASSupernet(**DENOISE, num_cells=3, num_nodes=4, mid_channels=10)) == count(dn)
 
 
 def test_parameter_counts_without_cell_sharing():
     shared, unshared = (
-        HiNASSupernet(**DENOISE, num_layers=3, num_nodes=4, base_channels=10, share_cells=share)
+        HiNASSupernet(**DENOISE, num_cells=3, num_nodes=4, mid_channels=10, share_cells=share)
         for share in (True, False)
     )
     assert sum(len(layer) for layer in shared.cells) == 8
@@ -91,32 +90,34 @@ def test_parameter_counts_without_cell_sharing():
 def test_joint_evaluation_equals_the_formula(activation, share_cells):
     kwargs = dict(TINY, num_nodes=3, activation=activation, share_cells=share_cells)
     x = torch.rand(2, 1, 9, 11, dtype=torch.double)
-    literal = results(make(**kwargs, literal=True).double(), x)
-    assert_same(results(make(**kwargs).double(), x), literal)
-    assert all(value is not None for value in literal.values())
+    reference = results(make(**kwargs, reference=True).double(), x)
+    assert_same(results(make(**kwargs).double(), x), reference)
+    assert all(value is not None for value in reference.values())
 
 
 def test_joint_evaluation_equals_the_formula_in_eval_mode():
     x = torch.rand(2, 1, 9, 11, dtype=torch.double)
-    nets = [make(**TINY, literal=literal).double() for literal in (True, False)]
+    nets = [make(**TINY, reference=reference).double() for reference in (True, False)]
     for net in nets:
         net(x)
         net.eval()
     torch.testing.assert_close(nets[0](x), nets[1](x), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("literal", [True, False])
-def test_checkpointing_changes_nothing(literal):
+@pytest.mark.parametrize("reference", [True, False])
+def test_checkpointing_changes_nothing(reference):
     x = torch.rand(2, 1, 9, 11, dtype=torch.double)
-    kept = results(make(**TINY, literal=literal).double(), x)
-    assert_same(results(make(**TINY, literal=literal, with_cp=True).double(), x), kept, 1e-12)
+    kept = results(make(**TINY, reference=reference).double(), x)
+    assert_same(results(make(**TINY, reference=reference, with_cp=True).double(), x), kept, 1e-12)
 
 
 @pytest.mark.parametrize("scope", ["network", "layer", "cell"])
 def test_alpha_scopes(scope):
-    net = make(**dict(TINY, num_layers=3), alpha_scope=scope)
+    net = make(**dict(TINY, num_cells=3), alpha_scope=scope)
     assert len(net.alpha) == {"network": 1, "layer": 3, "cell": 2 + 3 + 3}[scope]
-    weights = {(n, k): net.cell_weights(n, k) for n in range(3) for k in range(net.levels[n + 1])}
+    weights = {
+        (n, k): net.cell_weights(n, k) for n in range(3) for k in range(net.trellis.levels[n + 1])
+    }
     for (a, x), (b, y) in itertools.combinations(weights.items(), 2):
         same = scope == "network" or (scope == "layer" and a[0] == b[0])
         assert torch.equal(x, y) == same
@@ -125,10 +126,10 @@ def test_alpha_scopes(scope):
 
 
 def test_impossible_moves_have_no_weight_and_no_gradient():
-    net = make(**dict(TINY, num_layers=3))
+    net = make(**dict(TINY, num_cells=3))
     results(net, torch.rand(1, 1, 8, 8))
-    assert [len(rows) for rows in net.transitions()] == [1, 2, 3]
-    rows = torch.cat(net.transitions())
+    rows = net.moves()
+    assert [len(part) for part in net.trellis.split(rows)] == [1, 2, 3]
     impossible = torch.tensor([[0, 0], [1, 0], [3, 0], [5, 2]])
     assert torch.equal(net.impossible.nonzero(), impossible)
     assert (rows[net.impossible] == 0).all()
@@ -152,7 +153,7 @@ def test_sharing_is_irrelevant_where_a_level_receives_from_one_level():
 def test_zero_residual_returns_the_image():
     x = torch.rand(1, 3, 9, 8)
     for task, scale in (("denoise", 1), ("sr", 4)):
-        net = HiNASSupernet(task, scale, 3, num_nodes=1, base_channels=2)
+        net = HiNASSupernet(task, scale, 3, num_nodes=1, mid_channels=2)
         torch.nn.init.zeros_(net.last[0].weight)
         torch.nn.init.zeros_(net.last[0].bias)
         expected = x if scale == 1 else F.interpolate(x, scale_factor=scale, mode="bicubic")
@@ -167,21 +168,25 @@ def test_arch_parameters_are_the_named_parameters():
 
 
 def test_other_levels_and_widths():
-    net = HiNASSupernet(**dict(TINY, num_layers=4), width_multipliers=[1, 2, 4, 8])
-    assert net.widths == [2, 4, 8, 16]
-    assert net.genotype().width_multipliers == (1, 2, 4, 8)
+    net = HiNASSupernet(**dict(TINY, num_cells=4), width_multipliers=[1, 2, 4, 8])
+    assert net.genotype().widths == (2, 4, 8, 16)
     assert net(torch.rand(1, 1, 8, 8)).shape == (1, 1, 8, 8)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(task="derain"), "task: expected one of"),
-        (dict(head="sigmoid"), "head: expected one of"),
+        (dict(task="derain"), "'task': unknown value 'derain'; known: denoise, sr"),
+        (dict(variant="sigmoid"), "'variant': unknown value 'sigmoid'"),
         (dict(alpha_scope="edge"), "alpha_scope: expected one of"),
-        (dict(activation="sin"), "activation: expected one of"),
-        (dict(width_multipliers=[1, 2, 4, 8]), "width_multipliers: 2 layers reach 1 to 3 levels"),
-        (dict(upscale_factor=4), "upscale_factor: expected 1 for task='denoise'"),
+        (dict(activation="sin"), "'activation': unknown value 'sin'"),
+        (dict(width_multipliers=[1, 2, 4, 8]), "width_multipliers: 2 cells reach 1 to 3 levels"),
+        (dict(width_multipliers=["1"]), r"'width_multipliers\[0\]': expected `float`"),
+        (dict(mid_channels=2.5), "'mid_channels': expected `int`"),
+        (dict(num_nodes=0), "num_nodes: expected an integer of at least 1, got 0"),
+        (dict(num_cells=1.0), "num_cells: expected an integer of at least 1, got 1.0"),
+        (dict(upscale_factor=4), "'upscale_factor': expected 1 for task='denoise'"),
+        (dict(cost="latency"), "cost: expected one of"),
     ],
 )
 def test_bad_arguments_are_refused(change, message):
@@ -196,7 +201,7 @@ def test_other_channels_are_refused():
 
 @pytest.mark.parametrize("share_cells", [True, False])
 def test_discrete_supernet_runs_what_the_genotype_keeps(share_cells):
-    net = make(**dict(TINY, num_layers=3), share_cells=share_cells).double()
+    net = make(**dict(TINY, num_cells=3), share_cells=share_cells).double()
     genotype = net.genotype()
     x = torch.rand(1, 1, 8, 8, dtype=torch.double)
     with torch.no_grad():
@@ -214,19 +219,90 @@ def test_discrete_supernet_runs_what_the_genotype_keeps(share_cells):
         assert (net(x) - output).abs().max() > 1e-6
 
 
-def test_discrete_cell_is_the_derived_cell():
-    """A cell with hard weights computes the cell of the genotype."""
-    net = make(**TINY).double().eval()
-    cell, weights = net.cells[0]["1"], net.cell_weights(0, 1)
-    derived = HiNASCell(decode_cell(weights), net.widths[1], "leaky_relu").double().eval()
-    for op, (name, source), node in zip(
-        derived.ops, decode_cell(weights), (0, 0, 1, 1), strict=True
-    ):
-        if name != "skip_connect":
-            mixed = cell.edges[num_edges(node) + source][HINAS_OPS.index(name)]
-            op.load_state_dict(mixed.state_dict(), strict=False)
-    states = torch.rand(2, 1, net.widths[1], 8, 8, dtype=torch.double)
-    torch.testing.assert_close(cell(*states, one_hot_cell(weights)), derived(*states))
+def copy_op(op, mixed):
+    """Gives a derived operation the weights of a candidate, whose normalisations have none."""
+    state = mixed.state_dict()
+    missing, unexpected = op.load_state_dict(state, strict=False)
+    assert not unexpected
+    assert all("norm" in key and key.endswith(("weight", "bias")) for key in missing)
+
+
+@pytest.mark.parametrize("alpha_scope", ["layer", "cell"])
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        dict(DENOISE, num_cells=3, num_nodes=3, mid_channels=4, activation="prelu"),
+        dict(
+            task="sr",
+            upscale_factor=3,
+            in_channels=1,
+            num_cells=2,
+            num_nodes=2,
+            mid_channels=5,
+            width_multipliers=[0.5, 1.4, 3],
+            variant="official",
+        ),
+    ],
+    ids=["denoise", "sr"],
+)
+def test_json_alone_builds_the_decided_network(tmp_path, kwargs, alpha_scope):
+    """Every cell of the network computes what the decided supernet computes there.
+
+    Projections and decoder are those of the paper's derived network, which the supernet has not.
+    """
+    net = make(**kwargs, alpha_scope=alpha_scope).double().eval()
+    path = (1, 2, 1)[: kwargs["num_cells"]]
+    with torch.no_grad():
+        net.beta += 9 * net.trellis.path_moves(path)
+    net.genotype().save(tmp_path / "genotype.json")
+    network = HiNASNet(tmp_path / "genotype.json").double().eval()
+    assert network.genotype == net.genotype()
+    for name in ("task", "upscale_factor", "in_channels", "official"):
+        assert getattr(network, name) == getattr(net, name)
+    assert network.genotype.path == path
+    assert len(network.cells) == len(net.cells) == len(path)
+    assert len(set(path)) > 1
+    for layer, (level, cell) in enumerate(zip(path, network.cells, strict=True)):
+        mixed, weights = net.cells[layer][str(level)], net.cell_weights(layer, level)
+        for index, ((name, source), op) in enumerate(
+            zip(network.genotype.cells[layer], cell.ops, strict=True)
+        ):
+            edge = num_edges(index // 2) + source
+            if name != "skip_connect":
+                copy_op(op, mixed.edges[edge][HINAS_OPS.index(name)])
+        width = network.genotype.widths[level]
+        assert [p[0].out_channels for p in network.projections[layer]] == [width, width]
+        inputs = torch.rand(2, 1, width, 8, 8, dtype=torch.double)
+        with torch.no_grad():
+            expected = mixed(*inputs, one_hot_cell(weights))
+            torch.testing.assert_close(cell(*inputs), expected)
+
+
+@pytest.mark.parametrize(
+    ("multipliers", "widths"),
+    [
+        ((0.5, 1, 2), (2, 5, 10)),
+        ((2, 3, 4), (10, 15, 20)),
+        ((1.4, 2, 0.25), (7, 10, 1)),
+        ((2,), (10,)),
+    ],
+)
+@pytest.mark.parametrize("task", [("denoise", 1, 1), ("sr", 2, 3)])
+def test_multipliers_need_not_begin_with_one(multipliers, widths, task):
+    net = make(
+        seed=3,
+        **dict(zip(("task", "upscale_factor", "in_channels"), task, strict=True)),
+        num_cells=2,
+        num_nodes=2,
+        mid_channels=5,
+        width_multipliers=multipliers,
+    )
+    size = 8 * task[1]
+    x = torch.rand(2, task[2], 8, 8)
+    assert net(x).shape == HiNASNet(net.genotype())(x).shape == (2, task[2], size, size)
+    assert net.genotype().widths == widths
+    for path in ((0, 0), (0, 1), (1, 0))[: 3 if len(multipliers) > 1 else 1]:
+        HiNASNet(net.genotype().replace(path=path)).eval()(x)
 
 
 def test_collapse_is_told():

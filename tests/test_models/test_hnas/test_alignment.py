@@ -7,8 +7,9 @@ from torch import nn
 from mmsrnas.genotypes import HNAS_PAPER_NORMAL_OPS
 from mmsrnas.models import HNASSupernet
 from mmsrnas.models.hnas.alignment import align
-from mmsrnas.models.hnas.modules import HNASCell, build_op
+from mmsrnas.models.hnas.modules import HNASCell
 from mmsrnas.models.hnas.normalization import batch_statistics
+from mmsrnas.models.hnas.ops import build_op
 
 
 def agreement(net, x, count=12):

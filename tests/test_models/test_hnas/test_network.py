@@ -2,12 +2,12 @@ import math
 
 import pytest
 import torch
+from hnas_official import translate_official_keys
 from torch import nn
 
 from mmsrnas.genotypes import GenotypeError, HNASGenotype, load_genotype
 from mmsrnas.models import HNASNet
-from mmsrnas.models.hnas.modules import UpDownProjection
-from mmsrnas.models.hnas.official import translate_official_keys
+from mmsrnas.models.hnas.ops import UpDownProjection
 
 DUMPS = ("arch_HNAS_A_c8_L12_p9_x2", "arch_HNAS_B_c8_L12_p11_x2")
 
@@ -98,7 +98,7 @@ def test_every_operation_works_at_every_scale(scale, position):
         upsampling_position=position,
         num_cells=3,
     )
-    net = HNASNet(genotype, scale, channels=3)
+    net = HNASNet(genotype, scale, mid_channels=3)
     assert net(torch.rand(1, 3, 5, 4)).shape == (1, 3, 5 * scale, 4 * scale)
 
 
@@ -111,7 +111,7 @@ def test_area_is_nearest_for_whole_factors():
 
 def test_value_range_is_that_of_the_editor():
     torch.manual_seed(0)
-    net = HNASNet("HNAS_A", channels=4)
+    net = HNASNet("HNAS_A", mid_channels=4)
     nn.init.zeros_(net.conv_last.weight)
     nn.init.zeros_(net.conv_last.bias)
     output = net(torch.rand(1, 3, 8, 8))
@@ -123,20 +123,55 @@ def test_value_range_is_that_of_the_editor():
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 def test_global_skip_adds_bicubic_interpolation(scale):
     torch.manual_seed(0)
-    skip = HNASNet("HNAS_A", scale, channels=3, global_skip=True)
+    skip = HNASNet("HNAS_A", scale, mid_channels=3, global_skip=True)
     x = torch.rand(1, 3, 6, 5)
     bicubic = nn.functional.interpolate(x, scale_factor=scale, mode="bicubic")
     assert torch.equal(skip(x), bicubic)
-    plain = HNASNet("HNAS_A", scale, channels=3)
+    plain = HNASNet("HNAS_A", scale, mid_channels=3)
     skip.load_state_dict(plain.state_dict())
     mean = plain.mean / plain.img_range
     torch.testing.assert_close(skip(x) - bicubic, plain(x) - mean, rtol=0, atol=1e-6)
 
 
 def test_wrong_arguments_are_refused():
-    with pytest.raises(ValueError, match=r"upscale_factor.*got 5"):
+    with pytest.raises(ValueError, match=r"upscale_factor.*5"):
         HNASNet("HNAS_A", upscale_factor=5)
-    with pytest.raises(ValueError, match="channels"):
-        HNASNet("HNAS_A", channels=2)
+    with pytest.raises(GenotypeError, match="mid_channels"):
+        HNASNet("HNAS_A", mid_channels=2)
+    with pytest.raises(ValueError, match=r"in_channels.*got 4"):
+        HNASNet("HNAS_A", in_channels=4)
+
+
+@torch.no_grad()
+def test_gray_network_reads_and_writes_one_channel():
+    torch.manual_seed(0)
+    net = HNASNet("HNAS_A", mid_channels=3, in_channels=1)
+    assert (net.in_channels, net.upscale_factor, net.genotype.in_channels) == (1, 2, 1)
+    assert net(torch.rand(1, 1, 7, 9)).shape == (1, 1, 14, 18)
+    nn.init.zeros_(net.conv_last.weight)
+    nn.init.zeros_(net.conv_last.bias)
+    mean = 0.299 * 0.4488 + 0.587 * 0.4371 + 0.114 * 0.4040
+    assert math.isclose(net(torch.rand(1, 1, 8, 8)).mean().item(), mean, rel_tol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("global_skip", [True, False])
+def test_smallest_image_is_one_pixel(global_skip):
+    net = HNASNet("HNAS_B", mid_channels=3, global_skip=global_skip)
+    size = net.min_size
+    assert size == 1
+    assert net(torch.rand(1, 3, size, size)).shape == (1, 3, 2, 2)
+
+
+def test_arguments_and_genotype_describe_the_same_network(tmp_path):
+    net = HNASNet("HNAS_A", 3, mid_channels=5, global_skip=True, in_channels=1)
+    net.genotype.save(tmp_path / "genotype.json")
+    again = HNASNet(tmp_path / "genotype.json")
+    assert again.genotype == net.genotype
+    assert (again.mid_channels, again.upscale_factor, again.in_channels) == (5, 3, 1)
+    again.load_state_dict(net.state_dict())
+    x = torch.rand(1, 1, 5, 6)
+    assert torch.equal(again(x), net(x))
+    assert HNASNet("HNAS_A", mid_channels=3).global_skip is False
     with pytest.raises(GenotypeError, match="expected 'hnas'"):
         HNASNet("DLSR")

@@ -1,11 +1,17 @@
 import pytest
 import torch
+from hnas_official import translate_official_keys
 from torch import nn
 
-from mmsrnas.genotypes import HNAS_PAPER_NORMAL_OPS, GenotypeError, HNASGenotype
+from mmsrnas.genotypes import (
+    HNAS_NORMAL_OPS,
+    HNAS_PAPER_NORMAL_OPS,
+    GenotypeError,
+    HNASGenotype,
+)
 from mmsrnas.models import HNASNet, HNASSupernet
 from mmsrnas.models.hnas.normalization import batch_statistics
-from mmsrnas.models.hnas.official import translate_official_keys
+from mmsrnas.models.supernet import PolicySupernet
 
 
 def relative(value, reference):
@@ -20,13 +26,18 @@ def official(refs):
 @torch.no_grad()
 def test_equals_the_released_supernet_in_both_modes_of_normalisation(official):
     config = official["config"]
-    net = HNASSupernet(num_layers=config["layers"], channels=config["channels"])
+    net = HNASSupernet(
+        num_cells=config["layers"],
+        mid_channels=config["channels"],
+        normal_ops=HNAS_NORMAL_OPS,
+        variant="official",
+    )
     assert list(net.space.normal_ops) == config["op_order_normal"]
     assert list(net.space.upsampling_ops) == config["op_order_upsampling"]
     state = translate_official_keys(official["state_dict"])
     missing, unexpected = net.load_state_dict(state, strict=False)
     assert not unexpected
-    assert all(name.startswith("controller.") for name in missing)
+    assert all(name.startswith("policy.") for name in missing)
     net.double()
     before = {name: value.clone() for name, value in net.state_dict().items()}
     x = official["input"].double() / 255
@@ -38,6 +49,7 @@ def test_equals_the_released_supernet_in_both_modes_of_normalisation(official):
             ),
             upsampling_position=sample["position_0based"],
             num_cells=config["layers"],
+            mid_channels=config["channels"],
         )
         output = net.eval()(x, genotype) * 255
         assert relative(output, sample["out_eval_f64"]) < 1e-9
@@ -49,7 +61,7 @@ def test_equals_the_released_supernet_in_both_modes_of_normalisation(official):
 
 
 def test_published_size():
-    net = HNASSupernet()
+    net = HNASSupernet(normal_ops=HNAS_NORMAL_OPS)
     arch = {id(p) for _, p in net.arch_parameters()}
     # The released supernet has 772,819; each of its 24 cells holds a convolution 32 -> 32 with a
     # normalisation that nothing uses.
@@ -61,17 +73,32 @@ def test_published_size():
 
 
 @torch.no_grad()
-def test_supernet_without_normalisation_equals_the_derived_network():
-    """The network of the genotype, with the weights of the supernet, computes the same."""
+@pytest.mark.parametrize(("global_skip", "in_channels"), [(False, 3), (True, 1)])
+def test_supernet_without_normalisation_equals_the_network_of_its_genotype(
+    global_skip, in_channels, tmp_path
+):
+    """What the JSON file alone describes, with the weights of the supernet, computes the same."""
     torch.manual_seed(0)
-    net = HNASSupernet(3, 3, channels=4, num_nodes=3, aligned=False).double().eval()
+    net = HNASSupernet(
+        3,
+        3,
+        mid_channels=4,
+        num_nodes=3,
+        in_channels=in_channels,
+        global_skip=global_skip,
+        aligned=False,
+    )
+    net.double().eval()
+    nn.init.normal_(net.conv_last.weight)  # zero with a skip
     for module in net.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_var.fill_(1 - module.eps)
     generator = torch.Generator().manual_seed(1)
     for row in net.space.random(8, generator):
         genotype = net.space.decode(row)
-        derived = HNASNet(genotype, 3, channels=4).double()
+        genotype.save(tmp_path / "genotype.json")
+        derived = HNASNet(tmp_path / "genotype.json").double()
+        assert derived.genotype == genotype
         shared = list(net.cells)
         shared[genotype.upsampling_position] = net.upsampling_cells[genotype.upsampling_position]
         derived.stem[0].load_state_dict(net.stem[0].state_dict())
@@ -91,7 +118,7 @@ def test_supernet_without_normalisation_equals_the_derived_network():
                 ]
                 for ours, theirs in zip(cell.ops[k].parameters(), weights, strict=True):
                     ours.copy_(theirs)
-        x = torch.rand(1, 3, 6, 7, dtype=torch.double)
+        x = torch.rand(1, in_channels, 6, 7, dtype=torch.double)
         torch.testing.assert_close(net(x, genotype), derived(x), rtol=0, atol=1e-10)
 
 
@@ -102,7 +129,7 @@ def is_norm(module, name):
 @torch.no_grad()
 def test_without_architecture_the_most_likely_one_runs():
     torch.manual_seed(0)
-    net = HNASSupernet(num_layers=3, channels=4).eval()
+    net = HNASSupernet(num_cells=3, mid_channels=4).eval()
     for _, parameter in net.arch_parameters():
         parameter.mul_(20)
     x = torch.rand(1, 3, 6, 6)
@@ -130,10 +157,42 @@ def test_with_global_skip_all_architectures_start_as_bicubic_interpolation():
 
 
 def test_wrong_arguments_are_refused():
-    net = HNASSupernet(num_layers=2, channels=3)
+    net = HNASSupernet(num_cells=2, mid_channels=3)
     with pytest.raises(GenotypeError, match="'num_cells': the search space has 2"):
-        net(torch.rand(1, 3, 4, 4), HNASSupernet(num_layers=3, channels=3).genotype())
+        net(torch.rand(1, 3, 4, 4), HNASSupernet(num_cells=3, mid_channels=3).genotype())
+    genotype = net.genotype()
+    for field, value in (("global_skip", True), ("mid_channels", 4), ("in_channels", 1)):
+        with pytest.raises(GenotypeError, match=f"'{field}': the search space has"):
+            net(torch.rand(1, 3, 4, 4), genotype.replace(**{field: value}))
     with pytest.raises(ValueError, match=r"normal_ops.*'conv_9x9'"):
         HNASSupernet(normal_ops=["conv_9x9"])
-    with pytest.raises(ValueError, match="compat"):
-        HNASSupernet(num_layers=2, channels=3, controller=dict(compat="new"))
+    with pytest.raises(ValueError, match=r"variant: expected one of .* got 'new'"):
+        HNASSupernet(num_cells=2, mid_channels=3, variant="new")
+    with pytest.raises(ValueError, match=r"in_channels.*got 2"):
+        HNASSupernet(num_cells=2, mid_channels=3, in_channels=2)
+
+
+def test_genotype_has_all_that_makes_the_network():
+    net = HNASSupernet(4, 3, 5, 2, global_skip=True, in_channels=1)
+    genotype = net.genotype()
+    found = {
+        "upscale_factor": genotype.upscale_factor,
+        "num_cells": genotype.num_cells,
+        "mid_channels": genotype.mid_channels,
+        "num_nodes": genotype.num_nodes,
+        "global_skip": genotype.global_skip,
+        "in_channels": genotype.in_channels,
+    }
+    assert list(found.values()) == [4, 3, 5, 2, True, 1]
+
+
+def test_it_keeps_the_contract_of_a_search_by_policy():
+    net = HNASSupernet(num_cells=2, mid_channels=3)
+    assert isinstance(net, PolicySupernet)
+    reward = net.build_reward(0.3, dict(mid_channels=4, lr_size=(8, 8)))
+    assert (reward.performance_weight, reward.min_samples) == (0.3, 2)
+    assert reward.mean_cost == reward.cost.mean
+    assert reward.psnr_std is net.policy.psnr_std
+    official = HNASSupernet(num_cells=2, mid_channels=3, variant="official")
+    assert official.policy.part_weights == (1, 1, 10)
+    assert official.build_reward().min_samples == 1

@@ -1,0 +1,176 @@
+"""Operator tables: what every operator costs on a target, and sums over networks."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from scipy.optimize import nnls
+from torch import nn
+
+from mmsrnas.files import atomic_write
+
+from .measurement import time_calls
+from .runtimes import Operator, empty_operator, list_operators, prepare_operator
+from .targets import Target
+
+__all__ = ["KINDS", "OperatorTable", "default_table_path"]
+
+KINDS = ("conv", "depthwise", "pointwise", "memory")
+TERMS = (*KINDS, "calls")
+"""What a prediction is a weighted sum of: times of the kinds, and the number of operators."""
+PRIOR = (1.0,) * len(KINDS) + (0.0,)
+SAMPLES = 5
+TRUST_IN_PRIOR = 0.01
+"""Weight of an uncalibrated table in the calibration, relative to that of the networks."""
+
+
+def default_table_path(target: Target) -> Path:
+    """Where the table of a target is kept between runs."""
+    name = str(target).replace(":", "_")
+    return Path(platformdirs.user_cache_dir("mmsrnas")) / "latency" / f"{name}.json"
+
+
+@dataclass
+class OperatorTable:
+    """Milliseconds of operators on one target.
+
+    The prediction for a network is the sum over its operators, each kind times its scale, plus the
+    time to call so many of them. :meth:`calibrate` fits these on a few whole networks.
+
+    Attributes:
+        target: What the times hold for.
+        times: Milliseconds by the key of an operator.
+        scales: Factor of each kind of operator; under ``'calls'``, milliseconds for each operator.
+        fingerprint: Target, processor and version at the time of the measurement.
+    """
+
+    target: Target
+    times: dict[str, float] = field(default_factory=dict)
+    scales: dict[str, float] = field(default_factory=lambda: dict(zip(TERMS, PRIOR, strict=True)))
+    fingerprint: dict = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.fingerprint = self.fingerprint or self.target.fingerprint()
+
+    @classmethod
+    def load(cls, path: str | Path, target: Target, other_target: bool = False) -> "OperatorTable":
+        """Reads a table.
+
+        Args:
+            path: JSON file that :meth:`save` wrote, on this machine or another.
+            target: What it is to hold for.
+            other_target: Accept a table of another processor, version or target.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: The file is no table, or of another target.
+        """
+        try:
+            data = json.loads(Path(path).read_text())
+            times = {str(key): float(ms) for key, ms in data["times"].items()}
+            scales = {term: float(data["scales"][term]) for term in TERMS}
+            fingerprint = dict(data["fingerprint"])
+        except FileNotFoundError:
+            raise FileNotFoundError(f"latency table {path} does not exist.") from None
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is no latency table: {error!r}.") from None
+        if not all(ms >= 0 and np.isfinite(ms) for ms in [*times.values(), *scales.values()]):
+            raise ValueError(f"{path}: times and scales must be finite and at least 0.")
+        expected = target.fingerprint()
+        differing = [k for k in expected if fingerprint.get(k) != expected[k]]
+        if differing and not other_target:
+            key = differing[0]
+            raise ValueError(
+                f"{path} is a table of another target: {key} is {fingerprint.get(key)!r}, here it "
+                f"is {expected[key]!r}. Measure a new one, or accept it with other_target=True."
+            )
+        return cls(target, times, scales, fingerprint)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the table as JSON."""
+        data = {"fingerprint": self.fingerprint, "scales": self.scales, "times": self.times}
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as partial:
+            partial.write_text(json.dumps(data, indent=1))
+
+    def measure_missing(
+        self, network: nn.Module, input_size: tuple[int, int, int] | None = None
+    ) -> int:
+        """Times the operators of a network that are not in the table yet; returns how many."""
+        operators = list_operators(network, self.target, input_size)
+        missing = {op.key: op for op in operators if op.key not in self.times}
+        empty = empty_operator(self.target) if missing else None
+        alone = self._measure(empty) if empty else 0.0
+        for key, operator in missing.items():
+            self.times[key] = max(0.0, self._measure(operator) - alone)
+        return len(missing)
+
+    def _measure(self, operator: Operator) -> float:
+        with prepare_operator(operator, self.target) as call:
+            samples = time_calls({"": call}, self.target, SAMPLES)[""]
+        # What others on the machine take from a short time is never negative.
+        return float(np.quantile(samples, 0.25))
+
+    def predict(self, network: nn.Module, input_size: tuple[int, int, int] | None = None) -> float:
+        """Predicted milliseconds of a network for one image, without running it.
+
+        Args:
+            network: A network, or a part of one.
+            input_size: ``(C, H, W)`` of the input; an image of the target's size if None.
+
+        Raises:
+            LookupError: The table lacks an operator.
+        """
+        return float(self._terms(network, input_size) @ [self.scales[term] for term in TERMS])
+
+    def breakdown(self, network: nn.Module) -> list[tuple[str, int, float]]:
+        """Operators of a network with their number and milliseconds in all, worst first."""
+        operators = list_operators(network, self.target)
+        counts = Counter(op.key for op in operators)
+        kinds = {op.key: op.kind for op in operators}
+        call = self.scales["calls"]
+        rows = [
+            (key, n, n * (self._time(key) * self.scales[kinds[key]] + call))
+            for key, n in counts.items()
+        ]
+        return sorted(rows, key=lambda row: -row[2])
+
+    def calibrate(
+        self, networks: Mapping[str, nn.Module], milliseconds: Mapping[str, float]
+    ) -> None:
+        """Fits the scales of the kinds to measured networks, by relative least squares.
+
+        Args:
+            networks: Networks by name.
+            milliseconds: Their measured times.
+        """
+        names = list(networks)
+        measured = np.array([milliseconds[name] for name in names])
+        sums = np.stack([self._terms(networks[name]) for name in names]) / measured[:, None]
+        # A term that the networks say nothing about stays what it was without them.
+        trust = np.sqrt(TRUST_IN_PRIOR * len(names) / len(TERMS))
+        weight = trust * np.diag([1.0] * len(KINDS) + [1e-3])
+        rows = np.concatenate([sums, weight])
+        wanted = np.concatenate([np.ones(len(names)), weight @ PRIOR])
+        self.scales = dict(zip(TERMS, nnls(rows, wanted)[0].tolist(), strict=True))
+
+    def _terms(
+        self, network: nn.Module, input_size: tuple[int, int, int] | None = None
+    ) -> np.ndarray:
+        terms = dict.fromkeys(TERMS, 0.0)
+        for op in list_operators(network, self.target, input_size):
+            terms[op.kind] += self._time(op.key)
+            terms["calls"] += 1
+        return np.array([terms[term] for term in TERMS])
+
+    def _time(self, key: str) -> float:
+        if key not in self.times:
+            raise LookupError(
+                f"the latency table of {self.target} has no operator '{key}': measure it with "
+                "`measure_missing`."
+            )
+        return self.times[key]

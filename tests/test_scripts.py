@@ -1,0 +1,166 @@
+"""Every script and every Python block of the pages starts in a process of its own.
+
+The processes are forked from one that has imported the dependencies, in the order that the first
+import of a script sets: `mmsrnas` repairs mmagic and torchvision only where it comes before them.
+"""
+
+import ast
+import os
+import re
+import runpy
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mmsrnas import registry
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted(
+    path
+    for folder in ("tools", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+    if not path.name.startswith("_")
+)
+# The blocks of extending.md are the files of one package, which a test of its own runs whole.
+PAGES = [
+    page
+    for page in (
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "configs").rglob("*.md"),
+    )
+    if page.name != "extending.md"
+]
+# What mmsrnas has to come before.
+REPAIRED = {"mmagic", "torchvision"}
+
+
+def imported_packages(source: str) -> Iterator[str]:
+    """Top-level packages in the order in which a source imports them."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.stmt)]
+    for node in sorted(nodes, key=lambda node: node.lineno):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield (node.module or "").partition(".")[0]
+
+
+def python_blocks() -> list[tuple[str, str]]:
+    """Name and text of the Python blocks of all pages."""
+    blocks = []
+    for page in PAGES:
+        found = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+        name = page.relative_to(ROOT)
+        blocks += [(f"{name}-{index}", text) for index, text in enumerate(found)]
+    return blocks
+
+
+BLOCKS = python_blocks()
+
+
+def outcome(work: Callable[[], None], folder: Path) -> str:
+    """Does work in a forked process, in a folder; returns what went wrong, or nothing."""
+    log = folder / "outcome.txt"
+    child = os.fork()
+    if child == 0:
+        code = 0
+        with open(log, "w") as file:
+            sys.stdout = sys.stderr = file
+            try:
+                os.chdir(folder)
+                work()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            except BaseException:
+                traceback.print_exc(file=file)
+                code = 1
+        os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return "" if status == 0 else log.read_text()[-2000:] or f"status {status}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def dependencies():
+    """Imports what is slow, and none of mmsrnas beyond what another test may have imported."""
+    import cv2  # noqa: F401
+    import mmagic.models  # noqa: F401
+    import mmengine.runner  # noqa: F401
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_script_starts(path, tmp_path):
+    packages = list(imported_packages(path.read_text()))
+    first = next((name for name in packages if name in REPAIRED | {"mmsrnas"}), "mmsrnas")
+    assert first == "mmsrnas", f"{first} is imported before mmsrnas"
+
+    def start() -> None:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "demo"]:
+            del sys.modules[name]
+        sys.argv, sys.path[0] = [str(path), "--help"], str(path.parent)
+        runpy.run_path(str(path), run_name="__main__")
+
+    assert not outcome(start, tmp_path)
+    assert (tmp_path / "outcome.txt").read_text().startswith("usage:")
+
+
+def test_options_of_configs_are_read_in_one_way():
+    for path in SCRIPTS:
+        assert "DictAction" not in path.read_text(), f"{path}: take mmsrnas.apis.config"
+
+
+def test_first_import_in_a_really_new_process():
+    """One that inherits nothing: what the forked ones inherit may hide what they lack."""
+    tool = ROOT / "tools/prune.py"
+    done = subprocess.run([sys.executable, tool, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name, _ in BLOCKS])
+def test_block_of_a_page(name, tmp_path, monkeypatch):
+    text = dict(BLOCKS)[name]
+    tree = ast.parse(text)
+    for kind in re.findall(r'\btype="([\w.]+)"', text):
+        assert any(getattr(registry, node).get(kind) for node in registry.__all__), kind
+    imports = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.Import)
+        or (isinstance(node, ast.ImportFrom) and not node.level)  # a file of a user's package
+    ]
+    if not imports:
+        return
+    packages = list(imported_packages(text))
+    first = next((name for name in packages if name in REPAIRED | {"mmsrnas"}), "mmsrnas")
+    assert first == "mmsrnas", f"{first} is imported before mmsrnas"
+    prepare = PREPARATIONS.get(name)
+    code = tree if prepare else ast.Module(imports, type_ignores=[])
+
+    def run() -> None:
+        if prepare:
+            prepare()
+        exec(compile(code, name, "exec"), {"__name__": "block"})
+
+    assert not outcome(run, tmp_path)
+
+
+def write_dlsr_and_image() -> None:
+    """What the block on mmagic's inferencer reads."""
+    import numpy as np
+    import torch
+
+    from mmsrnas.models import DLSRNet
+
+    os.symlink(ROOT / "configs", "configs")
+    state = {f"generator.{key}": value for key, value in DLSRNet().state_dict().items()}
+    torch.save({"state_dict": state}, "iter_1941000.pth")
+    import cv2
+
+    cv2.imwrite("small.png", np.zeros((20, 24, 3), np.uint8))
+
+
+# Blocks that are run whole, and what has to be there; of the others only the imports are run.
+PREPARATIONS = {"docs/dlsr.md-0": write_dlsr_and_image}
