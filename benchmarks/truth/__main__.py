@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmsrnas.analysis.complexity import count_complexity
+from mmsrnas.costs import build_cost
 from mmsrnas.genotypes import Genotype
 
 from .images import Images, held_out_sets, training_images
@@ -44,16 +44,15 @@ def run(space: Space, genotype: Genotype, seed: int, images: Images, held: dict)
     """Trains and judges one architecture; returns its row."""
     torch.manual_seed(seed)
     net = space.build(genotype)
-    channels = 1 if space.gray else 3
-    counts = count_complexity(net, (channels, 720 // space.scale, 1280 // space.scale))
+    params, multi_adds = (int(build_cost(cost)(net)) for cost in ("params", "multi_adds"))
     seconds = train(net, images, space.recipe, space.scale, seed)
     sigma = space.recipe.sigma
     psnr = {f"psnr_{k}": round(evaluate(net, v, space.scale, sigma), 4) for k, v in held.items()}
     return {
         "genotype": json.dumps(genotype.to_dict()),
         "seed": seed,
-        "params": counts.params,
-        "multi_adds": counts.multi_adds,
+        "params": params,
+        "multi_adds": multi_adds,
         "seconds": round(seconds, 1),
         **psnr,
     }
