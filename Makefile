@@ -45,9 +45,10 @@ coverage: venv  ## share of the lines that the tests run, lines of new processes
 matrix:  ## the environments of docs/get-started.md: builds each one, runs a search in it
 	$(PYTHON) tests/environments/matrix.py
 
-lint: venv  ## formatting and lint only
+lint: venv  ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 format: venv  ## format the code
 	$(BIN)/ruff format .

@@ -79,7 +79,7 @@ def draw_candidates(supernet: PolicySupernet, num_samples: int, seed: int = 0) -
 @torch.no_grad()
 def score_candidates(
     candidates: Sequence[Candidate],
-    editor: nn.Module,
+    editor: Any,
     validation: Sequence[dict],
     calibration: Sequence[dict],
     reward: ArchitectureReward,
@@ -126,13 +126,13 @@ def score_candidates(
     return bicubic.mean().item()
 
 
-def _load(editor: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
+def _load(editor: Any, batch: dict) -> tuple[Tensor, Tensor]:
     """The normalised LR images of a batch, and its HR images in [0, 255]."""
     data = editor.data_preprocessor(batch, True)
     return data["inputs"], _to_image(editor, data["data_samples"].gt_img)
 
 
-def _to_image(editor: nn.Module, x: Tensor) -> Tensor:
+def _to_image(editor: Any, x: Tensor) -> Tensor:
     """Images in [0, 255] from images in the value range of the network."""
     return editor.data_preprocessor.destruct(x.clone())
 

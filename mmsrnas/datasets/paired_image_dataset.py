@@ -53,12 +53,14 @@ class PairedImageDataset(BasicImageDataset):
 
     METAINFO = {"dataset_type": "paired_image_dataset", "task_name": "restoration"}
 
+    img_suffix: tuple[str, ...]
+
     def __init__(
         self,
         scale: int,
         data_prefix: dict[str, str],
         filename_tmpl: dict[str, str] | None = None,
-        index_range: Sequence[int | None] | None = None,
+        index_range: tuple[int, int | None] | None = None,
         patch_size: int | None = None,
         sigma: float | Sequence[float] | None = None,
         pipeline: Sequence[dict | Callable] = (),
@@ -83,7 +85,7 @@ class PairedImageDataset(BasicImageDataset):
             filename_tmpl=templates,
             search_key="gt",
             pipeline=[_strict(transform) for transform in pipeline],
-            img_suffix=img_suffix,
+            img_suffix=(img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix),
             **kwargs,
         )
 
@@ -130,7 +132,8 @@ class PairedImageDataset(BasicImageDataset):
     def _names_of_folder(self) -> list[str]:
         """Names that LR and HR share, from the HR files."""
         folder = self.data_prefix["gt"]
-        names = {self.templates["gt"].match(file) for file in self._images("gt")} - {None}
+        matches = (self.templates["gt"].match(file) for file in self._images("gt"))
+        names = {name for name in matches if name is not None}
         if self._share_folder() and self.filename_tmpl["img"] != self.filename_tmpl["gt"]:
             # The LR images lie here too, and the template of HR may match them.
             lr_files = {self.templates["img"].fill(name) for name in names}

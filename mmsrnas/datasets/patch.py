@@ -59,7 +59,7 @@ def smallest_size(
     Returns:
         None if nothing is cut.
     """
-    size = None
+    size: tuple | None = None
     for transform in reversed(transforms):
         if isinstance(transform, RandomPatch):
             size = (patch_size, patch_size)

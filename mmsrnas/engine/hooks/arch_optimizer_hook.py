@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from mmengine.dist import all_reduce_params
@@ -122,7 +123,7 @@ class ArchOptimizerHook(Hook):
         self.interval = interval
         self.virtual_step = None if virtual_step is None else VirtualStep(**virtual_step)
         self.param_scheduler = param_scheduler
-        self.complexity_loss = MODELS.build(complexity_loss) if complexity_loss else None
+        self.complexity_loss: Any = MODELS.build(complexity_loss) if complexity_loss else None
         self.allow_shared_images = allow_shared_images
         self.steps = 0
         self._resumed: dict | None = None
@@ -250,7 +251,7 @@ class ArchOptimizerHook(Hook):
             )
 
     def _complexity(self) -> torch.Tensor:
-        net = self.supernet
+        net: Any = self.supernet
         budget = net.budget if isinstance(net, BudgetedSupernet) else self.complexity_loss.budget
         return self.complexity_loss(net.expected_cost(), net.reference_cost, budget)
 
@@ -273,8 +274,8 @@ class ArchOptimizerHook(Hook):
         weights: Sequence[nn.Parameter],
     ) -> torch.Tensor:
         _require_grad(weights, True)
-        step, ours = self.virtual_step, set(self.supernet.parameters())
-        groups = runner.optim_wrapper.optimizer.param_groups
+        step, ours = self.virtual_step, set(unwrap(runner.model).generator.parameters())
+        groups = cast(OptimWrapper, runner.optim_wrapper).optimizer.param_groups
         trained = [
             (p, group) for group in groups for p in group["params"] if p.requires_grad and p in ours
         ]

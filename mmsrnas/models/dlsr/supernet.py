@@ -54,6 +54,8 @@ class DLSRSupernet(DLSRBase):
         ValueError: Unknown ``variant`` or unusable ``cost``.
     """
 
+    op_costs: Tensor
+
     def __init__(
         self,
         upscale_factor: int = 2,

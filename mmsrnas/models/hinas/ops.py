@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ def joint_batch_norm(
     if first.training:
         torch._foreach_copy_([norm.running_mean for norm in norms], mean.split(channels))
         torch._foreach_copy_([norm.running_var for norm in norms], var.split(channels))
-        torch._foreach_add_([norm.num_batches_tracked for norm in norms], 1)
+        torch._foreach_add_([norm.get_buffer("num_batches_tracked") for norm in norms], 1)
     return out
 
 
@@ -82,7 +83,7 @@ def _input_kernel(kernel: Tensor, activation: nn.Module) -> Tensor:
     return kernel
 
 
-def _repeat_activated(activated: Tensor, activations: Sequence[nn.Module]) -> Tensor:
+def _repeat_activated(activated: Tensor, activations: Sequence[Any]) -> Tensor:
     """One copy for each activation of what :func:`preactivate` returns."""
     if isinstance(activations[0], nn.PReLU):
         positive, negative = activated.chunk(2, dim=1)
@@ -90,7 +91,7 @@ def _repeat_activated(activated: Tensor, activations: Sequence[nn.Module]) -> Te
     return activated.repeat(1, len(activations), 1, 1)
 
 
-def _activate_groups(x: Tensor, activations: Sequence[nn.Module]) -> Tensor:
+def _activate_groups(x: Tensor, activations: Sequence[Any]) -> Tensor:
     """Activates each group of channels, in place where the gradient allows it."""
     if isinstance(activations[0], nn.PReLU):
         slopes = torch.cat([act.weight for act in activations])

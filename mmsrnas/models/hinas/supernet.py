@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,8 @@ class HiNASSupernet(HiNASBase):
         ValueError: Another argument is.
     """
 
+    impossible: Tensor
+
     def __init__(
         self,
         task: str = "sr",
@@ -138,8 +141,8 @@ class HiNASSupernet(HiNASBase):
 
     def _build_trellis(self, with_cp: bool) -> None:
         template, trellis = self.template, self.trellis
-        self.routers = nn.ModuleList()
-        self.cells = nn.ModuleList()
+        self.routers: Any = nn.ModuleList()
+        self.cells: Any = nn.ModuleList()
         for layer in range(trellis.num_cells):
             targets = [trellis.targets(layer, i) for i in range(trellis.levels[layer])]
             self.routers.append(
@@ -303,9 +306,9 @@ class HiNASSupernet(HiNASBase):
         for level, (router, y) in enumerate(zip(self.routers[layer], outputs, strict=True)):
             for target, routed in router(y).items():
                 received[target][level] = moves[level, target - level + 1], routed
-        inputs = [sum(w * routed for w, routed in terms.values()) for terms in received]
+        inputs: list[Any] = [sum(w * routed for w, routed in terms.values()) for terms in received]
         cells = self.cells[layer]
-        results = []
+        results: list[Any] = []
         for target, terms in enumerate(received):
             before, weights = before_previous[target], self.cell_weights(layer, target)
             if self.discrete:
