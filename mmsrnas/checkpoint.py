@@ -349,7 +349,7 @@ def _parse(text: str) -> dict[str, Any]:
     return values
 
 
-def _literal(node: ast.expr) -> Any:
+def _literal(node: Any) -> Any:
     """The value of a literal, where ``dict(...)`` is one too."""
     match node:
         case ast.Call(ast.Name("dict"), args=[], keywords=keywords) if all(

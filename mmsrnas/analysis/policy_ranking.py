@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config
@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmsrnas.files import atomic_write
-from mmsrnas.genotypes import Genotype
+from mmsrnas.genotypes import Genotype, HNASGenotype
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.models.hnas import HNASCost, HNASSupernet
 from mmsrnas.models.hnas.decoding import HNASSpace
@@ -170,7 +170,7 @@ def rank_policy(
         ValueError: No validation image.
         FloatingPointError: A candidate has no finite reward.
     """
-    supernet = require_hnas(editor)
+    supernet: Any = require_hnas(editor)
     reward = supernet.build_reward(**cfg.train_cfg.get("reward", {}))
     candidates = draw_candidates(supernet, num_samples, seed)
     bicubic = score_candidates(
@@ -249,9 +249,10 @@ class PolicyRanking:
         front = pareto_front(ranked)
         rows = []
         for c in ranked:
+            genotype = cast(HNASGenotype, c.genotype)
             row = {"group": c.group, "reward": c.reward, "psnr": c.psnr}
-            row |= {self.cost.metric: c.cost} | self.cost.counts(c.genotype)
-            tokens = " ".join(map(str, self.space.encode(c.genotype)))
+            row |= {self.cost.metric: c.cost} | self.cost.counts(genotype)
+            tokens = " ".join(map(str, self.space.encode(genotype)))
             rows.append(row | {"on_front": c in front, "tokens": tokens})
         with atomic_write(path) as partial, open(partial, "w", newline="") as file:
             writer = csv.DictWriter(file, rows[0].keys())

@@ -1,6 +1,7 @@
 """Pruning of a trained network: widths, channels, surgery."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -148,7 +149,7 @@ def prune(
     return Pruned(target, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
 
-def training_loss(editor: Any, batch: dict[str, Any]) -> Tensor:
+def training_loss(editor: Any, batch: Mapping[str, Any]) -> Tensor:
     """The loss that an editor trains with, on the value range of its generator.
 
     The selection adds errors of features, which are on the range that the network works on.

@@ -79,13 +79,14 @@ class PairedImageDataset(BasicImageDataset):
         self.templates = {
             key: NameTemplate(f"filename_tmpl.{key}", templates[key]) for key in data_prefix
         }
+        suffixes: Any = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
         super().__init__(
             ann_file=ann_file,
             data_prefix={key: _fill(folder, scale) for key, folder in data_prefix.items()},
             filename_tmpl=templates,
             search_key="gt",
             pipeline=[_strict(transform) for transform in pipeline],
-            img_suffix=(img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix),
+            img_suffix=suffixes,  # mmagic declares a tuple of one
             **kwargs,
         )
 
@@ -95,7 +96,7 @@ class PairedImageDataset(BasicImageDataset):
             if not osp.isdir(folder):
                 raise FileNotFoundError(f"data_prefix.{key}: no folder {folder}. {PREPARE}")
         if self.use_ann_file:
-            names = read_annotation(self.ann_file)
+            names = read_annotation(str(self.ann_file))
             files = {self.templates["img"].fill(name) for name in names}
             extra = []
         else:

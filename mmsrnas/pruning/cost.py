@@ -3,6 +3,8 @@
 import copy
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,11 +107,11 @@ def _output_pixels(
     net = copy.deepcopy(net).to("meta").eval()
     pixels = dict.fromkeys(convs, 0)
 
-    def note(name: str, output: Tensor) -> None:
+    def note(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
         pixels[name] += math.prod(output.shape[2:])
 
     for name in convs:
-        net.get_submodule(name).register_forward_hook(lambda m, i, o, name=name: note(name, o))
+        net.get_submodule(name).register_forward_hook(partial(note, name))
     with torch.no_grad():
         net(torch.empty(1, in_channels, *lr_size, device="meta"))
     return pixels
@@ -162,7 +164,7 @@ def _steps(cost: WidthCost, divisor: int) -> list[list[int]]:
 
 
 def fit_widths(
-    wanted: Sequence[float],
+    wanted: Sequence[float] | Tensor,
     candidates: Sequence[Sequence[int]],
     cost: WidthCost,
     budget: float,

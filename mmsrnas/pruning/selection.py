@@ -245,7 +245,7 @@ def _score(conv: nn.Conv2d, losses: Sequence[Callable[[], Tensor]]) -> Tensor:
 
 def _descend(
     conv: nn.Conv2d,
-    params: Sequence[nn.Parameter],
+    params: Sequence[Tensor],
     mask: Tensor,
     losses: Sequence[Callable[[], Tensor]],
     lr: float,
@@ -269,7 +269,11 @@ def _output(net: nn.Module, module: str, images: Tensor) -> Tensor:
 @contextmanager
 def _keeping_output(module: nn.Module) -> Iterator[dict[str, Tensor]]:
     seen: dict[str, Tensor] = {}
-    handle = module.register_forward_hook(lambda m, i, output: seen.update(output=output))
+
+    def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        seen["output"] = output
+
+    handle = module.register_forward_hook(note)
     try:
         yield seen
     finally:

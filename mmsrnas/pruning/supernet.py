@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.model import BaseModule
@@ -83,7 +83,7 @@ class ChannelNumberSearch(BaseModule):
         self.alpha = nn.ParameterDict()
         for key, members in self.groups.items():
             if variant == "official":
-                options = Counter(official_candidates(int(key), budget_share))
+                options = Counter(official_candidates(int(key), cast(float, budget_share)))
             else:
                 options = Counter(width_steps(int(key), divisor))
             self.candidates[key] = sorted(options)
@@ -225,7 +225,7 @@ class ChannelNumberSearch(BaseModule):
                 self.expected_widths().cpu(),
                 [self._options(i) for i in range(len(self.sites))],
                 self.cost,
-                self.budget,
+                cast(float, self.budget),
             )
         return self.full.replace(widths=tuple(widths))
 

@@ -32,7 +32,7 @@ def remove_channels(net: nn.Module, sites: Sequence[Site], kept: Sequence[Tensor
         _select(net.get_submodule(site.consumer), 1, channels)
 
 
-def _select(conv: nn.Conv2d, dim: int, index: Tensor) -> None:
+def _select(conv: Any, dim: int, index: Tensor) -> None:
     """Keeps outputs (``dim=0``) or inputs (``dim=1``) of a convolution."""
     index = index.to(conv.weight.device)
     conv.weight = _selected(conv.weight, dim, index)
@@ -81,7 +81,7 @@ def PrunedNet(  # noqa: N802 (stands where a class stands in a config)
     return net
 
 
-def _full_network(genotype: DRCGenotype) -> nn.Module:
+def _full_network(genotype: DRCGenotype) -> Any:
     for name, value in genotype.arguments:
         if isinstance(value, int) and value > MAX_CHANNELS:
             raise GenotypeError(f"genotype field 'arguments': {name}={value} is too large.")

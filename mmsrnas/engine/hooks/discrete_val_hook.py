@@ -67,7 +67,7 @@ class DiscreteValHook(Hook):
 
 
 @contextmanager
-def _unchanged(supernet: nn.Module) -> Iterator[None]:
+def _unchanged(supernet: Any) -> Iterator[None]:
     """Restores statistics, momentum and mode."""
     norms = [m for m in supernet.modules() if isinstance(m, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]

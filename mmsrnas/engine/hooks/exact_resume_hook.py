@@ -106,7 +106,7 @@ class ExactResumeHook(Hook):
 
     def after_val(self, runner: Runner) -> None:
         """Puts the random state back."""
-        _set_random_state(self._before_val)
+        _set_random_state(cast(dict, self._before_val))
         self._before_val = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsrnas.engine.provenance import provenance
-from mmsrnas.engine.supernet import find_supernet, is_training
+from mmsrnas.engine.supernet import find_supernet, is_training, unwrap
 from mmsrnas.finite import require_finite
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.registry import HOOKS
@@ -77,7 +77,7 @@ class GenotypeHook(Hook):
     @master_only
     def _write(self, runner: Runner) -> None:
         supernet = find_supernet(runner.model)
-        require_finite(supernet, f"The supernet at iteration {runner.iter}")
+        require_finite(unwrap(runner.model).generator, f"The supernet at iteration {runner.iter}")
         genotype = supernet.genotype()
         folder = Path(runner.work_dir)
         origin = provenance(runner.cfg.filename, runner.seed, runner.iter)

@@ -110,7 +110,7 @@ def list_operators(
     shadow = _to_layout(copy.deepcopy(network).eval().to(target.device, dtype), layout)
     # Unlike those of the meta device, fake tensors have the layouts that real ones would have.
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    tensors = {**dict(shadow.named_parameters()), **dict(shadow.named_buffers())}
+    tensors: dict[str, Tensor] = {**dict(shadow.named_parameters()), **dict(shadow.named_buffers())}
     tensors = {name: fake.from_tensor(tensor) for name, tensor in tensors.items()}
     image = torch.empty(1, *input_size, dtype=dtype, device=target.device)
     image = fake.from_tensor(image.contiguous(memory_format=layout))

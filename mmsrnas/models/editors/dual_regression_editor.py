@@ -69,7 +69,7 @@ class DualRegressionEditor(BaseEditModel):
             self.distillation.watch(self.generator)
 
     def _build_duals(self, cfg: dict) -> nn.ModuleList:
-        scale = getattr(self.generator, "upscale_factor", None)
+        scale: Any = getattr(self.generator, "upscale_factor", None)
         scale = scale or getattr(self.generator, "upscale", None)  # SwinIRNet
         given = cfg.get("upscale_factor")
         if self.pyramid and scale is None:

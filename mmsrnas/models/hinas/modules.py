@@ -170,7 +170,7 @@ class HiNASCell(nn.Module):
         Returns:
             The nodes, concatenated ``(N, nodes * C, H, W)``.
         """
-        states = [before_previous, previous]
+        states: list[Any] = [before_previous, previous]
         for edge in range(0, len(self.ops), 2):
             states.append(sum(self.ops[e](states[self.inputs[e]]) for e in (edge, edge + 1)))
         return torch.cat(states[2:], dim=1)

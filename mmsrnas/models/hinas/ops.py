@@ -47,15 +47,16 @@ def joint_batch_norm(
     Returns:
         Features ``(N, G * C, H, W)``.
     """
-    first = norms[0]
+    first: Any = norms[0]
     channels = first.num_features
-    mean = torch.cat([norm.running_mean for norm in norms])
-    var = torch.cat([norm.running_var for norm in norms])
+    means: list[Any] = [norm.running_mean for norm in norms]
+    variances: list[Any] = [norm.running_var for norm in norms]
+    mean, var = torch.cat(means), torch.cat(variances)
     weight = None if scales is None else scales.repeat_interleave(channels)
     out = F.batch_norm(x, mean, var, weight, None, first.training, first.momentum, first.eps)
     if first.training:
-        torch._foreach_copy_([norm.running_mean for norm in norms], mean.split(channels))
-        torch._foreach_copy_([norm.running_var for norm in norms], var.split(channels))
+        torch._foreach_copy_(means, mean.split(channels))
+        torch._foreach_copy_(variances, var.split(channels))
         torch._foreach_add_([norm.get_buffer("num_batches_tracked") for norm in norms], 1)
     return out
 

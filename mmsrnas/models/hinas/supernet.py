@@ -100,7 +100,7 @@ class HiNASSupernet(HiNASBase):
             raise ValueError(f"alpha_scope: expected one of {ALPHA_SCOPES}, got {alpha_scope!r}.")
         cell = (("skip_connect", 0), ("skip_connect", 1)) * num_nodes
         # What alpha and beta do not decide; building it checks all of these arguments.
-        template = HiNASGenotype(
+        fields: dict[str, Any] = dict(
             cells=(cell,) * num_cells,
             path=(0,) * num_cells,
             mid_channels=mid_channels,
@@ -111,6 +111,7 @@ class HiNASSupernet(HiNASBase):
             in_channels=in_channels,
             variant=variant,
         )
+        template = HiNASGenotype(**fields)
         if len(template.widths) > num_cells + 1:
             raise ValueError(
                 f"width_multipliers: {num_cells} cells reach 1 to {num_cells + 1} levels, "
