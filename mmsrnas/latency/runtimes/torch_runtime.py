@@ -91,12 +91,12 @@ def _operator(func: Any, args: tuple, kwargs: dict) -> Operator:
     return Operator(f"{func.name()} {specs} {named or ''}".strip(), kind, (func, specs, named))
 
 
-@torch.inference_mode(False)
-@torch.no_grad()
 def _to_layout(network: Any, layout: torch.memory_format) -> nn.Module:
     return network.to(memory_format=layout)  # which torch does not declare
 
 
+@torch.inference_mode(False)
+@torch.no_grad()
 def list_operators(
     network: nn.Module, target: Target, input_size: tuple[int, int, int]
 ) -> Sequence[Operator]:
