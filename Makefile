@@ -6,7 +6,7 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-denoise demo-hnas test coverage matrix lint format clean fuzz
+.PHONY: help venv demo demo-denoise demo-hnas test coverage matrix tables lint format clean fuzz
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -44,6 +44,9 @@ coverage: venv  ## share of the lines that the tests run, lines of new processes
 
 matrix:  ## the environments of docs/get-started.md: builds each one, runs a search in it
 	$(PYTHON) tests/environments/matrix.py
+
+tables: venv  ## write the tables of configs/*/README.md from the metafile.yml beside them
+	$(BIN)/python tools/misc/make_tables.py
 
 lint: venv  ## formatting, lint and types
 	$(BIN)/ruff format --check .

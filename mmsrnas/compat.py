@@ -388,7 +388,7 @@ def _under_name(path: str, function: Callable) -> Callable:
         return function(*args)
 
     renamed.__module__, _, renamed.__qualname__ = path.rpartition(".")
-    renamed.__name__ = renamed.__qualname__  # which torch 2.6 and older look at
+    renamed.__name__ = renamed.__qualname__  # which torch 2.6 and older read
     return renamed
 
 

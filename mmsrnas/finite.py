@@ -14,7 +14,7 @@ STATISTICS = ("running_mean", "running_var")
 def not_finite(module: nn.Module) -> str | None:
     """Names the parameters and normalisation statistics of a module that are not finite.
 
-    Other buffers are not looked at: NaN is the initial value of some.
+    Other buffers are not checked: NaN is the initial value of some.
 
     Args:
         module: Any module.

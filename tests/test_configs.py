@@ -1,6 +1,7 @@
 """Every config loads, names only things that exist, agrees with itself and builds its model."""
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -15,6 +16,13 @@ from mmsrnas import registry
 ROOT = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(p for p in ROOT.rglob("*.py") if "_base_" not in p.parts)
 BASES = sorted((ROOT / "_base_").rglob("*.py"))
+
+# Whose durations are in docs/experiments/hnas-reduced.md, or in the abstract of HiNAS.
+MEASURED = {
+    "hnas_search_reduced_x2_bsds500.py",
+    "hnas_search_tiny_x2_photographs.py",
+    *(path.name for path in ROOT.glob("hinas/hinas_*search*.py")),
+}
 
 # What the value of a key is, wherever the key stands.
 KINDS = {
@@ -82,6 +90,33 @@ def values_of(value: object, key: str) -> Iterator[object]:
 
 def parametrize(paths: list[Path]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("path", paths, ids=[str(p.relative_to(ROOT)) for p in paths])
+
+
+def depth_of(path: Path) -> int:
+    """How many files a config inherits from, one after the other."""
+    bases = [(path.parent / base).resolve() for base in Config._get_base_files(str(path))]
+    return max((1 + depth_of(base) for base in bases), default=0)
+
+
+@parametrize(CONFIGS)
+def test_inherits_at_most_three_deep(path):
+    assert depth_of(path) <= 3
+
+
+@parametrize(CONFIGS)
+def test_first_line_says_what_runs_and_how_long(path):
+    """Only durations that somebody measured may do without the word."""
+    first = path.open().readline()
+    assert first.startswith(
+        ("# Trains ", "# Searches ", "# Fine-tunes ", "# Adapts ", "# Selects ")
+    ), first
+    assert re.search(r": .*\b(minute|hour|day|week)s?\b", first), first
+    assert ("(estimate)" in first) == (path.name not in MEASURED)
+
+
+@parametrize(CONFIGS + BASES)
+def test_overrides_by_name_and_not_by_position(path):
+    assert not re.search(r"(pipeline|custom_hooks)\[", path.read_text())
 
 
 @parametrize(CONFIGS + BASES)

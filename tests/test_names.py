@@ -26,7 +26,8 @@ FOREIGN = (
         "torch.utils.data",
     ),
     *("mmengine.dataset", "mmengine.hooks", "mmengine.optim", "mmengine.runner", "mmengine.config"),
-    *("mmengine.visualization", "mmagic.datasets", "mmagic.datasets.transforms", "mmagic.apis"),
+    *("mmengine.visualization", "mmagic.datasets", "mmagic.datasets.transforms"),
+    *("mmagic.apis", "mmagic.apis.inferencers"),
     *("mmagic.engine.runner", "mmagic.evaluation", "mmagic.models", "mmagic.structures", "numpy"),
 )
 """Modules whose names are used without them."""

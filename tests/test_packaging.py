@@ -75,13 +75,19 @@ def test_model_index_names_every_metafile():
 @pytest.mark.parametrize(
     "metafile", sorted(ROOT.glob("configs/*/metafile.yml")), ids=lambda p: p.parent.name
 )
-def test_metafile_names_configs_that_exist(metafile):
+def test_metafile_names_every_config_of_its_folder(metafile):
     content = yaml.safe_load(metafile.read_text())
     collections = {collection["Name"] for collection in content["Collections"]}
+    named = sorted(model["Config"] for model in content["Models"])
+    assert named == sorted(str(p.relative_to(ROOT)) for p in metafile.parent.glob("*.py"))
     for model in content["Models"]:
         config = ROOT / model["Config"]
         assert config.is_file() and config.stem == model["Name"]
         assert model["In Collection"] in collections
+
+
+def test_citation_names_this_version():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == mmsrnas.__version__
 
 
 def locked():

@@ -1,5 +1,6 @@
-# The training of tools/demo.py: the searched network, by --cfg-options
-# model.generator.genotype=work_dirs/demo/genotype.json, on the photographs of both parts.
+# Trains the network found by tools/demo.py: minutes on a CPU core (estimate).
+# --cfg-options model.generator.genotype=work_dirs/demo/genotype.json names it; the photographs of
+# both parts of the search train it.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/dlsr.py",

@@ -1,4 +1,4 @@
-# Searches half of the Multi-Adds of the small DRN, in a minute on two cores.
+# Searches half of the Multi-Adds of the small DRN: a minute on two cores (estimate).
 _base_ = ["drc_train_small_x2_photographs.py"]
 
 model = dict(

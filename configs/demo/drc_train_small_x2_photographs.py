@@ -1,5 +1,5 @@
-# Trains a small DRN on the photographs of tools/demo.py, the start of the three stages of DRC, in
-# minutes on two cores.
+# Trains a small DRN on the photographs of tools/demo.py: minutes on two cores (estimate).
+# It is the start of the three stages of DRC.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/drn.py",

@@ -1,5 +1,6 @@
-# The training of tools/demo_denoise.py: the searched network, by --cfg-options
-# model.generator.genotype=work_dirs/demo_denoise/genotype.json, on the photographs of both parts.
+# Trains the denoiser found by tools/demo_denoise.py: minutes on a CPU core (estimate).
+# --cfg-options model.generator.genotype=work_dirs/demo_denoise/genotype.json names it; the
+# photographs of both parts of the search train it.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hinas_denoise.py",

@@ -1,5 +1,6 @@
-# Searches four cells for tools/demo_hnas.py, on the photographs of tools/demo.py: four minutes on a
-# CPU core.  So short a search shows that the policy learns, not which architecture is good.
+# Searches four cells for tools/demo_hnas.py: four minutes on a CPU core.
+# The photographs are those of tools/demo.py.  So short a search shows that the policy learns, not
+# which architecture is good.
 _base_ = [
     "../_base_/models/hnas_search.py",
     "../_base_/datasets/photographs_x2.py",

@@ -1,5 +1,5 @@
-# Searches as the released code does: cells read the best two of all before them, and the cost has
-# no gradient.  Days on a GPU, as dlsr_search_x2_df2k.py.
+# Searches DLSR on DF2K as the released code does: days on a GPU (estimate).
+# Cells read the best two of all before them, and the cost has no gradient.
 _base_ = "dlsr_search_x2_df2k.py"
 
 model = dict(generator=dict(variant="official"))

@@ -1,5 +1,5 @@
-# The data by which tools/prune.py selects the channels of DRN-S, as released: the first 160 images
-# of DIV2K, ten batches of 16 HR patches of 192; days on a GPU.
+# Selects channels of DRN-S, by tools/prune.py, as released: days on a GPU (estimate).
+# The data are as released: the first 160 images of DIV2K, ten batches of 16 HR patches of 192.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/drn.py",

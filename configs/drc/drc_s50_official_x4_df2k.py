@@ -1,9 +1,10 @@
-# Fine-tunes the pruned DRN-S as released: with DRN-L as the teacher, colour means trained too;
-# a million iterations, weeks on a GPU.
-_base_ = "drc_s50_x4_df2k.py"
+# Fine-tunes a pruned DRN-S as released, a million iterations: weeks on a GPU (estimate).
+# DRN-L is the teacher, and the colour means are trained too.
+_base_ = "../drn/drn_s_x4_df2k.py"
 
 model = dict(
-    generator=dict(train_mean_shift=True),
+    generator=dict(genotype="DRNS_X4_P50", train_mean_shift=True),
+    pretrained="work_dirs/drc_prune_official_x4_div2k_prune/pruned.pth",
     distillation=dict(
         type="mmsrnas.DistillationLoss",
         teacher=dict(type="mmsrnas.DRNNet", upscale_factor=4, num_blocks=40, mid_channels=20),

@@ -1,5 +1,5 @@
-# Fine-tunes a DRN-S that tools/prune.py cut to half of the Multi-Adds: a million iterations, weeks
-# on a GPU.  Searched widths:
+# Fine-tunes a DRN-S pruned by 50 %, a million iterations: weeks on a GPU (estimate).
+# tools/prune.py cuts it.  Searched widths:
 # --cfg-options model.generator.genotype=work_dirs/.../genotype.json model.pretrained=...
 _base_ = "../drn/drn_s_x4_df2k.py"
 

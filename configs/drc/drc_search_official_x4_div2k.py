@@ -1,6 +1,7 @@
-# The search as released: six candidates up to 70 % of the channels and no budget, alpha's gradient
-# at the virtual weights, and of all epochs the genotype whose supernet is best on Set5 (RGB, border
-# of 10); half a day on a GPU.  Other releases: --cfg-options model.generator.budget_share=0.5
+# Searches channel numbers of DRN-S as released: half a day on a GPU (estimate).
+# Six candidates up to 70 % of the channels and no budget, alpha's gradient at the virtual weights,
+# and of all epochs the genotype whose supernet is best on Set5 (RGB, border of 10).  Other
+# releases: --cfg-options model.generator.budget_share=0.5
 _base_ = ["drc_search_x4_div2k.py", "../_base_/datasets/sr_test_x4.py"]
 
 model = dict(

@@ -1,5 +1,6 @@
-# Searches channel numbers of a trained DRN-S: half of the images for the weights, half for the
-# widths; hours on a GPU.  Another budget: --cfg-options model.generator.budget_share=0.7
+# Searches channel numbers of a trained DRN-S: hours on a GPU (estimate).
+# Half of the images train the weights, half the widths.  Another budget:
+# --cfg-options model.generator.budget_share=0.7
 _base_ = [
     "../_base_/models/drc_search.py",
     "../_base_/datasets/div2k_x4.py",

@@ -1,5 +1,6 @@
-# Adapts a trained DRN-S to LR images of another origin, which have no HR images: three of ten
-# samples are such images, and count in the closed loop only.  100,000 iterations, days on a GPU.
+# Adapts a trained DRN-S to LR images of another origin: days on a GPU (estimate).
+# They have no HR images: three of ten samples are such images, and count in the closed loop only.
+# 100,000 iterations.
 _base_ = "drn_s_x4_df2k.py"
 
 model = dict(pretrained="checkpoints/drn_s_x4.pth")

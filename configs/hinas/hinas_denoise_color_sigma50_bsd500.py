@@ -1,4 +1,5 @@
-# Trains a colour denoiser for sigma 50, which the paper does not have; days on a GPU.
+# Trains a colour denoiser for sigma 50, 600,000 iterations: days on a GPU (estimate).
+# The paper does not have it.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hinas_denoise.py",

@@ -1,6 +1,7 @@
-# Searches a gray denoiser as released: the genotype of the best epoch from the 61st on, by
-# SSIM + PSNR / 100 of the supernet; about an hour on a GPU of 2016.  What still differs stands in
-# docs/hinas.md.  The seeds of the authors: --cfg-options randomness.seed=10, and 20.
+# Searches a gray denoiser as released: about an hour on a GTX 1080Ti, by the authors.
+# The genotype is that of the best epoch from the 61st on, by SSIM + PSNR / 100 of the supernet.
+# What still differs stands in docs/hinas.md.  The seeds of the authors: --cfg-options
+# randomness.seed=10, and 20.
 _base_ = "hinas_denoise_search_bsd500.py"
 
 model = dict(generator=dict(variant="official"))

@@ -1,4 +1,4 @@
-# Trains a gray denoiser for sigma 70 on BSD500; 600,000 iterations, days on a GPU.
+# Trains a gray denoiser for sigma 70, 600,000 iterations: days on a GPU (estimate).
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hinas_denoise.py",

@@ -1,6 +1,6 @@
-# Searches super-resolution as released: the genotype of the best epoch from the 61st on, by
-# SSIM + PSNR / 100 of the supernet on the last 40 training images; 3.5 hours on a GPU of 2016.
-# What still differs stands in docs/hinas.md.
+# Searches super-resolution as released: 3.5 hours on a GTX 1080Ti, by the authors.
+# The genotype is that of the best epoch from the 61st on, by SSIM + PSNR / 100 of the supernet on
+# the last 40 training images.  What still differs stands in docs/hinas.md.
 _base_ = "hinas_search_x4_div2k.py"
 
 model = dict(generator=dict(variant="official"))

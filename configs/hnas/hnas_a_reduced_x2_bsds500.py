@@ -1,5 +1,5 @@
-# Trains HNAS-A, or what the reduced search found, at the width of the search: eight minutes on a
-# CPU core (docs/experiments/hnas-reduced.md).
+# Trains HNAS-A at the width of the reduced search: minutes on a CPU core (estimate).
+# Or what that search found (docs/experiments/hnas-reduced.md).
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hnas.py",

@@ -1,4 +1,4 @@
-# Trains HNAS-A at scale 2, 300,000 iterations: days on a GPU, not measured.
+# Trains HNAS-A at scale 2, 300,000 iterations: days on a GPU (estimate).
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/hnas.py",

@@ -1,4 +1,4 @@
-# Searches the space of the paper with lambda 0.6, 201,000 iterations: days on a GPU, not measured.
+# Searches HNAS with lambda 0.6, 201,000 iterations: days on a GPU (estimate).
 # 320 images of DIV2K for the weights, 480 for the policy; patches of 96x96, 16 for the weights.
 # The policy scores 8 architectures on 4 patches where the released code scores one on 16.
 _base_ = [

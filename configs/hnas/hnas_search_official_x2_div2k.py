@@ -1,5 +1,5 @@
-# Searches as the released code does, with its lambda of 0.2, 200,000 iterations: days on a GPU, not
-# measured.  docs/hnas.md lists what is not reproduced.
+# Searches HNAS as released, lambda 0.2, 200,000 iterations: days on a GPU (estimate).
+# docs/hnas.md lists what is not reproduced.
 _base_ = "hnas_search_lambda06_x2_div2k.py"
 
 ops = ["rcab", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"]

@@ -1,4 +1,4 @@
-"""The architecture gradient that looks one weight step ahead."""
+"""The architecture gradient at the weights that one step would give."""
 
 from collections.abc import Callable, Sequence
 

@@ -9,7 +9,7 @@ GOOD = {
 }
 
 
-def test_published_genotypes_have_twelve_layers_and_the_settled_positions():
+def test_published_genotypes_have_twelve_layers_and_the_decided_positions():
     assert {"HNAS_A", "HNAS_B", "HNAS_C"} <= set(published_genotypes())
     found = [load_genotype(f"HNAS_{x}") for x in "ABC"]
     assert [genotype.upsampling_position for genotype in found] == [9, 11, 11]
