@@ -22,7 +22,7 @@ RUNS = {
     "bilevel": dict(arch={"mode": "bilevel"}),
     "DRC": dict(
         arch={"mode": "bilevel"},
-        supernet=dict(type="mmsrnas.ChannelNumberSearch", generator=EDSR, budget=0.95),
+        supernet=dict(type="mmsrnas.ChannelNumberSearch", generator=EDSR, budget_share=0.95),
     ),
     "training": dict(
         supernet=EDSR,
