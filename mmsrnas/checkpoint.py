@@ -15,6 +15,7 @@ from mmengine.registry import FUNCTIONS, Registry
 from torch import Tensor, nn
 
 from mmsrnas.compat import CheckpointError
+from mmsrnas.costs import COSTS
 from mmsrnas.genotypes import Genotype, GenotypeError, load_genotype
 
 __all__ = ["Checkpoint", "CheckpointError", "differences", "find_checkpoint", "read_checkpoint"]
@@ -390,11 +391,11 @@ def _types(value: Any) -> Iterator[Any]:
 
 
 def _registered_names() -> set[str]:
-    """Names of everything that a model, a dataloader or a loop is made of."""
+    """Names of everything that a model, a dataloader or a loop is made of, and of costs."""
     from mmsrnas import registry
 
     nodes = ("MODELS", "DATASETS", "TRANSFORMS", "DATA_SAMPLERS", "LOOPS", "WEIGHT_INITIALIZERS")
-    names = set(FUNCTIONS.module_dict)
+    names = {*FUNCTIONS.module_dict, *COSTS}
     for node in nodes:
         found: Registry | None = getattr(registry, node)
         while found is not None:

@@ -63,7 +63,7 @@ def named_types(value: object, kind: Registry | None = None) -> Iterator[tuple[s
         if "type" in value:
             yield value["type"], kind
         for key, item in value.items():
-            if key == "clip_grad":  # its type is no registered name
+            if key in ("clip_grad", "cost"):  # their types are no registered names
                 continue
             if key in ("constructor", "runner_type"):
                 yield item, KINDS[key]

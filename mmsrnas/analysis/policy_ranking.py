@@ -251,7 +251,7 @@ class PolicyRanking:
         for c in ranked:
             genotype = cast(HNASGenotype, c.genotype)
             row = {"group": c.group, "reward": c.reward, "psnr": c.psnr}
-            row |= {self.cost.metric: c.cost} | self.cost.counts(genotype)
+            row |= {self.cost.type: c.cost} | self.cost.counts(genotype)
             tokens = " ".join(map(str, self.space.encode(genotype)))
             rows.append(row | {"on_front": c in front, "tokens": tokens})
         with atomic_write(path) as partial, open(partial, "w", newline="") as file:
@@ -265,13 +265,13 @@ class PolicyRanking:
             for group in ("random", "sample", "argmax")
         }
         front = [(c.cost, c.psnr) for c in pareto_front(self.candidates)]
-        plot_front({k: v for k, v in groups.items() if v}, front, self.cost.metric, path)
+        plot_front({k: v for k, v in groups.items() if v}, front, self.cost.type, path)
 
     def summary(self) -> str:
         """The policy beside random search with the same number of evaluations, as a table."""
         lines = [
             f"PSNR with shared weights; bicubic interpolation has {self.bicubic:.2f} dB.",
-            f"Cost is {self.cost.metric} over the mean of random architectures.",
+            f"Cost is {self.cost.type} over the mean of random architectures.",
             f"{'':14} evaluations best reward mean reward    PSNR   cost",
         ]
         policy = ("argmax", "sample")

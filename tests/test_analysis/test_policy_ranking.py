@@ -13,6 +13,7 @@ from mmsrnas.analysis.policy_ranking import (
     pareto_front,
     score_candidates,
 )
+from mmsrnas.latency import OperatorTable, parse_target
 from mmsrnas.models import HNASNet
 from mmsrnas.models.hnas.cost import multi_adds
 from mmsrnas.models.hnas.reward import MIN_PSNR_STD, image_psnr
@@ -99,10 +100,17 @@ def test_front_holds_what_nothing_beats(editor):
 
 
 @pytest.mark.parametrize("metric", ["multi_adds", "latency"])
-def test_ranking_is_written_with_genotypes_that_stand_alone(editor, metric, tmp_path):
+def test_ranking_is_written_with_genotypes_that_stand_alone(
+    editor, metric, tmp_path, tmp_path_factory, monkeypatch
+):
     """The genotypes have the width that was rewarded, 4, not that of the supernet, 3."""
     supernet = editor.generator
-    reward = supernet.build_reward(0.5, dict(metric=metric, mid_channels=4, lr_size=(8, 8)))
+    cost = dict(type=metric, mid_channels=4, lr_size=(8, 8))
+    if metric == "latency":
+        cost |= dict(target="torch:cpu:1:8x8", table=tmp_path_factory.mktemp("l") / "table.json")
+        OperatorTable(parse_target(cost["target"])).save(cost["table"])
+        monkeypatch.setattr(OperatorTable, "_measure", lambda self, operator: 0.5)
+    reward = supernet.build_reward(0.5, cost)
     candidates = draw_candidates(supernet, 2)
     bicubic = score_candidates(candidates, editor, [batch(1)], [batch(3, 2)], reward)
     ranking = PolicyRanking(candidates, bicubic, supernet.space, reward.cost)

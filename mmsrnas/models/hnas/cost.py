@@ -1,10 +1,10 @@
 """The cost of an HNAS network, computed from its genotype."""
 
-import time
 from collections.abc import Sequence
 
 import torch
 
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import HNASGenotype
 from mmsrnas.sizes import HR_SIZE, lr_size_of
 
@@ -12,8 +12,6 @@ from .decoding import HNASSpace
 from .network import HNASNet
 
 __all__ = ["HNASCost", "multi_adds", "num_parameters"]
-
-METRICS = ("multi_adds", "params", "latency")
 
 
 def multi_adds(
@@ -126,54 +124,55 @@ class HNASCost:
 
     Args:
         space: The search space.
-        metric: ``'multi_adds'``, a count for ``lr_size``, see :func:`multi_adds`; ``'params'``, a
-            count; or ``'latency'``: milliseconds of :class:`HNASNet` on ``device``, the fastest of
-            three runs.
+        type: ``'multi_adds'``, a count for ``lr_size``, see :func:`multi_adds`; ``'params'``, a
+            count; or ``'latency'``, predicted milliseconds on ``target``.
         mid_channels: Width of the network that the search is for, not that of the supernet.
-        lr_size: Height and width of the LR image; None is that of a 1280x720 HR image.
-        device: Where latency is measured.
+        lr_size: Height and width of the LR image of Multi-Adds; None is that of a 1280x720 HR
+            image.
+        target: Target of the latency, see :class:`~mmsrnas.costs.Cost`.
+        table: File of the latency table.
 
     Attributes:
         mean: Mean cost of random genotypes of the space.
         std: Standard deviation of their cost.
 
     Raises:
-        ValueError: Unknown ``metric``, or a ``mid_channels`` that no network has.
+        ValueError: An argument that no network or cost has.
     """
 
     def __init__(
         self,
         space: HNASSpace,
-        metric: str = "multi_adds",
+        type: str = "multi_adds",
         mid_channels: int = 64,
         lr_size: Sequence[int] | None = None,
-        device: str = "cpu",
+        target: str | None = None,
+        table: str | None = None,
     ) -> None:
-        if metric not in METRICS:
-            raise ValueError(f"cost.metric: expected one of {METRICS}, got {metric!r}.")
+        self.cost = Cost(type, target, table)
         if mid_channels < 3:
             raise ValueError(f"cost.mid_channels: expected at least 3, got {mid_channels!r}.")
-        self.metric = metric
+        self.type = type
         self.mid_channels = mid_channels
         self.upscale_factor = space.upscale_factor
         self.lr_size = tuple(lr_size or lr_size_of(HR_SIZE, space.upscale_factor))
-        self.device = device
-        self._measured: dict[HNASGenotype, float] = {}
+        self._predicted: dict[HNASGenotype, float] = {}
         generator = torch.Generator().manual_seed(0)
-        count = 32 if metric == "latency" else 4096
+        count = 32 if type == "latency" else 4096
         costs = [self(space.decode(row)) for row in space.random(count, generator)]
         std, self.mean = (float(x) for x in torch.std_mean(torch.tensor(costs).double()))
         self.std = std or 1.0  # where all cost the same, the cost term is zero
 
     def __call__(self, genotype: HNASGenotype) -> float:
         """The cost of the network: multiply-accumulates, parameters or milliseconds."""
-        if self.metric == "multi_adds":
+        if self.type == "multi_adds":
             return multi_adds(genotype, self.lr_size, mid_channels=self.mid_channels)
-        if self.metric == "params":
+        if self.type == "params":
             return num_parameters(genotype, self.mid_channels)
-        if genotype not in self._measured:
-            self._measured[genotype] = self._measure(genotype)
-        return self._measured[genotype]
+        if genotype not in self._predicted:
+            network = HNASNet(genotype, mid_channels=self.mid_channels)
+            self._predicted[genotype] = self.cost(network)
+        return self._predicted[genotype]
 
     def counts(self, genotype: HNASGenotype) -> dict[str, int]:
         """Multiply-accumulates and parameters of the network."""
@@ -185,17 +184,3 @@ class HNASCost:
     def normalised(self, genotype: HNASGenotype) -> float:
         """The cost in standard deviations above the mean of random genotypes."""
         return (self(genotype) - self.mean) / self.std
-
-    @torch.inference_mode()
-    def _measure(self, genotype: HNASGenotype) -> float:
-        net = HNASNet(genotype, mid_channels=self.mid_channels).to(self.device).eval()
-        x = torch.rand(1, genotype.in_channels, *self.lr_size, device=self.device)
-        return min(_milliseconds(net, x) for _ in range(3))
-
-
-def _milliseconds(net: HNASNet, x: torch.Tensor) -> float:
-    start = time.perf_counter()
-    net(x)
-    if x.is_cuda:
-        torch.cuda.synchronize(x.device)
-    return 1000 * (time.perf_counter() - start)

@@ -219,8 +219,8 @@ class HNASSupernet(HNASBase):
 
         Args:
             performance_weight: lambda, the weight of image quality against cost, in [0, 1].
-            cost: Arguments of :class:`HNASCost`: ``metric``, ``mid_channels``, ``lr_size``,
-                ``device``.
+            cost: Arguments of :class:`HNASCost`: ``type``, ``mid_channels``, ``lr_size``,
+                ``target``, ``table``.
 
         Raises:
             ValueError: An argument is out of its range.

@@ -1,0 +1,100 @@
+"""The images of the tables: photographs for training, two sets that no training sees."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmsrnas.datasets import imresize
+
+__all__ = ["HELD_OUT_PHOTOGRAPHS", "Images", "held_out_sets", "sample_batch", "training_images"]
+
+HELD_OUT_PHOTOGRAPHS = 20
+"""Photographs, the last by name, that judge; one crop of each."""
+HELD_OUT_BSDS = 20
+
+
+@dataclass(frozen=True)
+class Images:
+    """Degraded and clean images in the same order, ``uint8`` arrays ``(H, W, C)``."""
+
+    inputs: Sequence[np.ndarray]
+    targets: Sequence[np.ndarray]
+
+
+def training_images(data: Path, scale: int, gray: bool) -> Images:
+    """All crops of the photographs that do not judge.
+
+    Args:
+        data: Folder with ``photos`` (files ``PHOTOGRAPH_CROP.jpg``) and ``BSDS500``.
+        scale: Ratio of HR to LR size; 1 leaves the images as they are.
+        gray: Read luma only.
+    """
+    crops = _photographs(data)[:-HELD_OUT_PHOTOGRAPHS]
+    return _read([crop for photograph in crops for crop in photograph], scale, gray)
+
+
+def held_out_sets(data: Path, scale: int, gray: bool) -> dict[str, Images]:
+    """The sets ``photos`` (of photographs without a crop in training) and ``bsds``."""
+    judges = [crops[0] for crops in _photographs(data)[-HELD_OUT_PHOTOGRAPHS:]]
+    bsds = sorted((data / "BSDS500/train").glob("*.jpg"))[:HELD_OUT_BSDS]
+    return {"photos": _read(judges, scale, gray), "bsds": _read(bsds, scale, gray)}
+
+
+def _photographs(data: Path) -> list[list[Path]]:
+    crops: dict[str, list[Path]] = {}
+    for path in sorted((data / "photos").glob("*.jpg")):
+        crops.setdefault(path.stem.rpartition("_")[0], []).append(path)
+    if len(crops) <= HELD_OUT_PHOTOGRAPHS:
+        raise FileNotFoundError(
+            f"{data / 'photos'}: expected crops of more than {HELD_OUT_PHOTOGRAPHS} photographs "
+            f"named PHOTOGRAPH_CROP.jpg, found {len(crops)}."
+        )
+    return list(crops.values())
+
+
+def _read(paths: Sequence[Path], scale: int, gray: bool) -> Images:
+    mode = cv2.IMREAD_GRAYSCALE if gray else cv2.IMREAD_COLOR
+    targets = []
+    for path in paths:
+        image = cv2.imread(str(path), mode)
+        if image is None:
+            raise ValueError(f"{path} is no image that can be read.")
+        height, width = (size - size % scale for size in image.shape[:2])
+        image = image[:height, :width].reshape(height, width, -1)
+        targets.append(np.ascontiguousarray(image[..., ::-1]))
+    inputs = targets if scale == 1 else [imresize(image, 1 / scale) for image in targets]
+    return Images(inputs, targets)
+
+
+def sample_batch(
+    images: Images, size: int, patch: int, scale: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Random patches, flipped and turned.
+
+    Args:
+        images: Where they come from.
+        size: Number of patches.
+        patch: Height and width of the degraded patch.
+        scale: Ratio of clean to degraded size.
+        rng: Source of randomness.
+
+    Returns:
+        Degraded ``(N, C, patch, patch)`` and clean patches, both in [0, 1], channels last.
+    """
+    pairs = []
+    for index in rng.integers(len(images.inputs), size=size):
+        low, high = images.inputs[index], images.targets[index]
+        y, x = (int(rng.integers(length - patch + 1)) for length in low.shape[:2])
+        turns, mirror = int(rng.integers(4)), bool(rng.integers(2))
+        pair = [
+            low[y : y + patch, x : x + patch],
+            high[y * scale : (y + patch) * scale, x * scale : (x + patch) * scale],
+        ]
+        pairs.append([np.rot90(p[:, ::-1] if mirror else p, turns) for p in pair])
+    low, high = (torch.from_numpy(np.stack(stack)) for stack in zip(*pairs, strict=True))
+    return tuple(batch.permute(0, 3, 1, 2).float() / 255 for batch in (low, high))

@@ -1,0 +1,142 @@
+"""Tables of truth: the recipe, the driver that continues, and the answers of the loader."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.truth import Truth, load_truth
+from benchmarks.truth.__main__ import REPEATED, SEEDS, jobs
+from benchmarks.truth.images import Images, held_out_sets, sample_batch, training_images
+from benchmarks.truth.spaces import SPACES
+from benchmarks.truth.table import COLUMNS, Row, append_row, read_rows
+from benchmarks.truth.training import Recipe, evaluate, train
+from mmsrnas.genotypes import DLSRGenotype
+
+
+def genotype(op):
+    return DLSRGenotype((op,) * 3, ((0, 1),), 8, 2)
+
+
+def rows():
+    """Three architectures; the dearest is not the best, one has three seeds."""
+    table = {"conv_1x1": (1, [30.0]), "conv_3x3": (9, [32.0, 32.2, 32.1]), "conv_5x5": (25, [31.5])}
+    return [
+        Row(genotype(op), seed, 1, cost, float("nan"), psnr - 1, psnr + 1, 1.0)
+        for op, (cost, values) in table.items()
+        for seed, psnr in enumerate(values)
+    ]
+
+
+def test_answers():
+    truth = Truth(rows())
+    small, middle, large = truth.genotypes
+    assert truth.psnr(middle) == pytest.approx(32.1)
+    assert truth.best() == middle
+    assert truth.best(5) == small
+    assert truth.regret(large) == pytest.approx(0.6)
+    assert truth.regret(middle) == 0
+    assert truth.noise() == pytest.approx(0.1)
+    assert sum(truth.residuals().values()) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(ValueError, match=r"cheapest architecture costs 1, got 0\.5"):
+        truth.best(0.5)
+
+
+def test_rows_survive_the_file(tmp_path):
+    path = tmp_path / "table.csv"
+    values = dict(zip(COLUMNS, ("", 1, 2, 3, "", 30.5, 31.5, 9.0), strict=True))
+    append_row(path, values | {"genotype": json.dumps(genotype("conv_3x3").to_dict())})
+    (row,) = read_rows(path)
+    assert row.genotype == genotype("conv_3x3")
+    assert (row.seed, row.params, row.multi_adds, row.psnr) == (1, 2, 3, 31.0)
+    assert np.isnan(row.latency_ms)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_jobs_are_the_same_everywhere_and_repeat_seeds(name):
+    found = list(jobs(SPACES[name]))
+    assert found == list(jobs(SPACES[name]))
+    assert len(set(found)) == len(found) == SPACES[name].count + REPEATED * (SEEDS - 1)
+    torch.manual_seed(0)
+    net = SPACES[name].build(found[0][0])
+    scale = SPACES[name].scale
+    assert net(torch.rand(1, 3, 24, 24)).shape[-1] == 24 * scale
+
+
+def test_committed_tables_are_of_their_spaces():
+    for name, space in SPACES.items():
+        truth = load_truth(name)
+        assert set(truth.genotypes) <= {genotype for genotype, _ in jobs(space)}
+
+
+def test_patches_of_a_pair_show_the_same_place():
+    low = np.arange(40 * 40 * 3, dtype=np.float32).reshape(40, 40, 3) % 251
+    images = Images([low.astype(np.uint8)], [low.repeat(2, 0).repeat(2, 1).astype(np.uint8)])
+    rng = np.random.default_rng(0)
+    x, y = sample_batch(images, 8, 10, 2, rng)
+    assert torch.equal(nn.functional.interpolate(x, scale_factor=2), y)
+
+
+def test_training_learns_and_depends_on_the_seed_alone():
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    images = Images([low], [255 - low])
+
+    def trained(seed, iterations):
+        torch.manual_seed(0)
+        net = nn.Conv2d(3, 3, 1)
+        train(net, images, Recipe(iterations, lr=0.03, patch_size=8), 1, seed)
+        return evaluate(net, images, 1)
+
+    assert trained(0, 20) == trained(0, 20) != trained(1, 20)
+    assert trained(0, 200) > 35
+
+
+def test_driver_goes_on_where_it_was(tmp_path, monkeypatch):
+    from benchmarks.truth import __main__ as driver
+
+    rng = np.random.default_rng(0)
+    data = tmp_path / "data"
+    (data / "photos").mkdir(parents=True)
+    (data / "BSDS500/train").mkdir(parents=True)
+    for index in range(22):
+        image = rng.integers(0, 256, (48, 48, 3), dtype=np.uint8)
+        cv2.imwrite(str(data / f"photos/photo_{index:02}_0.jpg"), image)
+        cv2.imwrite(str(data / f"BSDS500/train/{index}.jpg"), image)
+    assert len(training_images(data, 2, False).inputs) == 2
+    assert {k: len(v.inputs) for k, v in held_out_sets(data, 2, False).items()} == {
+        "photos": 20,
+        "bsds": 20,
+    }
+    space = SPACES["dlsr"]
+    tiny = type(space)(space.sample, space.build, Recipe(1, patch_size=16), count=10)
+    monkeypatch.setitem(SPACES, "dlsr", tiny)
+    monkeypatch.setattr(driver, "jobs", lambda _: list(jobs(space))[:2])
+    out = tmp_path / "dlsr.csv"
+    monkeypatch.setattr(sys, "argv", ["truth", "dlsr", "--data", str(data), "--out", str(out)])
+    driver.main()
+    first = out.read_text()
+    driver.main()
+    assert out.read_text() == first
+    assert len(read_rows(out)) == 2
+
+
+def test_data_without_photographs_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"photos: expected crops of more than 20"):
+        training_images(tmp_path, 2, False)
+
+
+def test_command_names_its_options():
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.truth", "--help"],
+        cwd=root, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "--shard" in done.stdout
