@@ -51,9 +51,10 @@ matrix:  ## the environments of docs/get-started.md: builds each one, runs a sea
 tables: venv  ## write the tables of configs/*/README.md from the metafile.yml beside them
 	$(BIN)/python tools/misc/make_tables.py
 
-lint: venv  ## formatting and lint only
+lint: venv  ## formatting, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 format: venv  ## format the code
 	$(BIN)/ruff format .

@@ -273,10 +273,11 @@ def _read_pointer(pointer: Path) -> Path | None:
 
 def _by_step(folder: Path) -> list[Path]:
     """``iter_N.pth`` and ``epoch_N.pth`` of a folder, the last one first."""
-    steps = {
-        path: re.fullmatch(r"(?:iter|epoch)_(\d+)", path.stem) for path in folder.glob("*.pth")
-    }
-    return sorted((p for p, m in steps.items() if m), key=lambda p: -int(steps[p][1]))
+    steps = {}
+    for path in folder.glob("*.pth"):
+        if match := re.fullmatch(r"(?:iter|epoch)_(\d+)", path.stem):
+            steps[path] = int(match[1])
+    return sorted(steps, key=lambda path: -steps[path])
 
 
 def is_sound(path: Path) -> bool:
@@ -349,7 +350,7 @@ def _parse(text: str) -> dict[str, Any]:
     return values
 
 
-def _literal(node: ast.expr) -> Any:
+def _literal(node: Any) -> Any:
     """The value of a literal, where ``dict(...)`` is one too."""
     match node:
         case ast.Call(ast.Name("dict"), args=[], keywords=keywords) if all(

@@ -34,6 +34,7 @@ from io import StringIO
 from pathlib import Path
 from traceback import walk_tb
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlparse
 
 import numpy as np
@@ -75,7 +76,7 @@ def skipped_modules() -> dict[str, Exception]:
 def apply() -> None:
     """Installs the repairs that this environment may need; calling it again changes nothing."""
     if not hasattr(np, "bool8"):
-        np.bool8 = np.bool_
+        np.__dict__["bool8"] = np.bool_
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
         for name, repair in _REPAIRS_AFTER_IMPORT.items():
@@ -87,7 +88,7 @@ class CheckpointError(ValueError):
     """A checkpoint file that cannot serve; the message names it and says why."""
 
 
-def load_tensors(path: str | Path, map_location: object = "cpu") -> object:
+def load_tensors(path: str | Path, map_location: Any = "cpu") -> object:
     """Content of a file that ``torch.save`` wrote, if it is tensors and plain values only.
 
     Args:
@@ -145,7 +146,9 @@ class _Loader(importlib.abc.Loader):
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__.loader = module.__loader__ = self.loader
+        module.__loader__ = self.loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self.loader
         self.execute(self.loader, module)
 
 
@@ -207,7 +210,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _optional_failure(module: str, error: BaseException) -> Exception | None:
+def _optional_failure(module: str, error: Exception) -> Exception | None:
     """Returns what an optional package did to ``module``, or None when the error is a real one."""
     if module in _UNCHECKED and isinstance(error, TypeError):
         try:
@@ -253,7 +256,7 @@ def _advice(cause: Exception) -> str:
     if isinstance(cause, ModuleNotFoundError) and (
         cause.name == package or package in _INSTALL_NAMES
     ):
-        return f"Install {_INSTALL_NAMES.get(package, package)} to use it."
+        return f"Install {_INSTALL_NAMES.get(package or '', package)} to use it."
     return f"The installed {package} does not suit mmagic 1.2: install another version to use it."
 
 
@@ -270,7 +273,7 @@ def _placeholder(module: str, name: str, cause: Exception) -> type:
     return type(name, (), {"__new__": __new__, "__module__": module})
 
 
-def _offer_placeholders(loader: importlib.abc.Loader, module: ModuleType, cause: Exception) -> None:
+def _offer_placeholders(loader: Any, module: ModuleType, cause: Exception) -> None:
     """Gives a skipped module placeholders for what it did not come to define."""
     name = module.__name__
 
@@ -283,7 +286,7 @@ def _offer_placeholders(loader: importlib.abc.Loader, module: ModuleType, cause:
         setattr(module, attribute, placeholder)
         return placeholder
 
-    module.__getattr__ = __getattr__
+    vars(module)["__getattr__"] = __getattr__
     registries = importlib.import_module("mmagic.registry")
     for registry_name, class_name in _registered_classes(loader.get_source(name) or ""):
         registry = getattr(registries, registry_name, None)
@@ -341,14 +344,14 @@ def _allow_history_buffer(module: ModuleType) -> None:
         return getattr(owner, name)
 
     # Asked of the values, since numpy moved these functions from one private module to another.
-    reconstruct, scalar = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
+    makers: list[Any] = [np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]]
     allow(
         [history_buffer, np.ndarray, np.dtype, *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"}]
     )
     # HistoryBuffer pickles its methods by getattr: allowed for these only.
     allow([_under_name("builtins.getattr", statistic)])
     for package in ("numpy._core", "numpy.core"):  # as numpy 2 and numpy 1 wrote it
-        for function in (reconstruct, scalar):
+        for function in makers:
             allow([_under_name(f"{package}.multiarray.{function.__name__}", function)])
 
 
@@ -375,7 +378,7 @@ def _load_safely(module: ModuleType) -> None:
 
 def _read_plain_yaml(module: ModuleType) -> None:
     """Refuses YAML tags that make objects: a config in YAML is data."""
-    module.Loader = getattr(module.yaml, "CSafeLoader", module.yaml.SafeLoader)
+    vars(module)["Loader"] = getattr(module.yaml, "CSafeLoader", module.yaml.SafeLoader)
 
 
 def _under_name(path: str, function: Callable) -> Callable:

@@ -1,6 +1,7 @@
 """What a network costs: parameters, Multi-Adds, or milliseconds on a target."""
 
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -99,4 +100,5 @@ def build_cost(cost: "Cost | dict | str | None") -> Cost:
     """A cost from its config: ``'params'``, ``dict(type='latency', target=...)``, or the value."""
     if isinstance(cost, Cost):
         return cost
-    return Cost(**({"type": cost} if isinstance(cost, str) else cost or {}))
+    arguments: dict[str, Any] = {"type": cost} if isinstance(cost, str) else cost or {}
+    return Cost(**arguments)

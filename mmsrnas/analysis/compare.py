@@ -131,7 +131,7 @@ def compare(
         ValueError: Two networks have one name, another scale, or a checkpoint does not fit.
     """
     jobs = _jobs(models, test_cfg, (list(hr_size), latency))
-    result = Comparison(Path(folder), tuple(hr_size))
+    result = Comparison(Path(folder), (hr_size[0], hr_size[1]))
     result.folder.mkdir(parents=True, exist_ok=True)
     store = result.folder / "rows.json"
     known: dict[str, Row] = json.loads(store.read_text()) if resume and store.is_file() else {}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from mmsrnas.costs import Cost
 from mmsrnas.genotypes import Genotype, GenotypeError
@@ -97,7 +98,7 @@ def derive(
     return Derived(genotype, found.cost, budget, rank, cost.unit)
 
 
-def _least_width(genotype: Genotype) -> int:
+def _least_width(genotype: Any) -> int:
     """The narrowest even width that the genotype allows."""
     widths: Sequence[int] = range(WIDTH_STEP, genotype.mid_channels + 1, WIDTH_STEP)
     for width in widths:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -60,7 +61,8 @@ def measure_latency(
         The median and its conditions.
     """
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    network = network.to(device, memory_format=memory_format).eval()
+    to: Any = network.to  # torch does not declare `memory_format`
+    network = to(device, memory_format=memory_format).eval()
     image = torch.rand(1, *input_size, device=device).to(memory_format=memory_format)
     kind = torch.device(device).type
     with _threads(threads), torch.autocast(kind, torch.bfloat16, enabled=bf16):

@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config
@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmsrnas.files import atomic_write
-from mmsrnas.genotypes import Genotype
+from mmsrnas.genotypes import Genotype, HNASGenotype
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.models.hnas import HNASCost, HNASSupernet
 from mmsrnas.models.hnas.decoding import HNASSpace
@@ -79,7 +79,7 @@ def draw_candidates(supernet: PolicySupernet, num_samples: int, seed: int = 0) -
 @torch.no_grad()
 def score_candidates(
     candidates: Sequence[Candidate],
-    editor: nn.Module,
+    editor: Any,
     validation: Sequence[dict],
     calibration: Sequence[dict],
     reward: ArchitectureReward,
@@ -126,13 +126,13 @@ def score_candidates(
     return bicubic.mean().item()
 
 
-def _load(editor: nn.Module, batch: dict) -> tuple[Tensor, Tensor]:
+def _load(editor: Any, batch: dict) -> tuple[Tensor, Tensor]:
     """The normalised LR images of a batch, and its HR images in [0, 255]."""
     data = editor.data_preprocessor(batch, True)
     return data["inputs"], _to_image(editor, data["data_samples"].gt_img)
 
 
-def _to_image(editor: nn.Module, x: Tensor) -> Tensor:
+def _to_image(editor: Any, x: Tensor) -> Tensor:
     """Images in [0, 255] from images in the value range of the network."""
     return editor.data_preprocessor.destruct(x.clone())
 
@@ -170,7 +170,7 @@ def rank_policy(
         ValueError: No validation image.
         FloatingPointError: A candidate has no finite reward.
     """
-    supernet = require_hnas(editor)
+    supernet: Any = require_hnas(editor)
     reward = supernet.build_reward(**cfg.train_cfg.get("reward", {}))
     candidates = draw_candidates(supernet, num_samples, seed)
     bicubic = score_candidates(
@@ -249,9 +249,10 @@ class PolicyRanking:
         front = pareto_front(ranked)
         rows = []
         for c in ranked:
+            genotype = cast(HNASGenotype, c.genotype)
             row = {"group": c.group, "reward": c.reward, "psnr": c.psnr}
-            row |= {self.cost.type: c.cost} | self.cost.counts(c.genotype)
-            tokens = " ".join(map(str, self.space.encode(c.genotype)))
+            row |= {self.cost.type: c.cost} | self.cost.counts(genotype)
+            tokens = " ".join(map(str, self.space.encode(genotype)))
             rows.append(row | {"on_front": c in front, "tokens": tokens})
         with atomic_write(path) as partial, open(partial, "w", newline="") as file:
             writer = csv.DictWriter(file, rows[0].keys())

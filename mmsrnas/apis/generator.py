@@ -3,6 +3,7 @@
 import copy
 import inspect
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
@@ -106,6 +107,6 @@ def adopt_genotype(config: Config, checkpoint: Checkpoint, override: bool = Fals
 
 def _uses_ema(model: ConfigDict) -> bool:
     """Tells whether an editor infers with averaged weights, which some classes do by default."""
-    editor = MODELS.get(model.get("type", "BaseEditModel"))
+    editor: Any = MODELS.get(model.get("type", "BaseEditModel"))
     default = inspect.signature(editor).parameters.get("is_use_ema")
     return default is not None and model.get("is_use_ema", default.default)

@@ -145,7 +145,8 @@ def check_onnx(network: nn.Module, path: str | Path, tolerance: float = 1e-5) ->
         image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
         exact = reference(image.double())
         errors.append(tuple((y - exact).abs().max().item() for y in (run(image), network(image))))
-    report = OnnxReport(*(max(column) for column in zip(*errors, strict=True)), shapes)
+    file_error, network_error = (max(column) for column in zip(*errors, strict=True))
+    report = OnnxReport(file_error, network_error, shapes)
     if not all(file <= own + tolerance for file, own in errors):
         raise OnnxError(f"{report}: the file errs by more than {tolerance:.1e} beyond the network.")
     if size > 1:

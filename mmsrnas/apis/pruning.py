@@ -1,6 +1,7 @@
 """Pruning of a trained network: widths, channels, surgery."""
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -108,22 +109,23 @@ def prune(
     net = editor.generator
     full = full_genotype(net, model["generator"])
     if genotype is not None:
-        genotype = load_genotype(genotype, "drc")
-        genotype.check_fits(full.architecture, full.full_widths, dict(full.arguments))
+        target: DRCGenotype = load_genotype(genotype, "drc")
+        target.check_fits(full.architecture, full.full_widths, dict(full.arguments))
     else:
         cost_of = WidthCost(net, find_sites(net), cost)
-        budget = (random if uniform is None else uniform) * cost_of.full()
+        share = next(value for value in (uniform, random) if value is not None)
+        budget = share * cost_of.full()
         widths = (
             random_widths(cost_of, budget, seed)
             if uniform is None
             else uniform_widths(cost_of, budget)
         )
-        genotype = full.replace(widths=widths)
+        target = full.replace(widths=widths)
     work_dir = Path(work_dir)
     work_dir.mkdir(parents=True, exist_ok=True)
     selector = ChannelSelector(
         net,
-        genotype,
+        target,
         _draw_batches(cfg, editor, num_batches, seed) if needs_data else (),
         lambda batch: training_loss(editor, batch),
         criterion=criterion,
@@ -141,13 +143,13 @@ def prune(
     remove_channels(net, selector.sites, kept)
     origin = provenance(cfg.filename, seed, None)
     origin |= {"checkpoint": str(checkpoint), "criterion": criterion}
-    genotype.save(work_dir / "genotype.json", origin)
-    _save(editor, genotype, work_dir / "pruned.pth")
+    target.save(work_dir / "genotype.json", origin)
+    _save(editor, target, work_dir / "pruned.pth")
     params, multi_adds = zip(before, _count(net), strict=True)
-    return Pruned(genotype, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
+    return Pruned(target, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
 
-def training_loss(editor: nn.Module, batch: dict[str, Any]) -> Tensor:
+def training_loss(editor: Any, batch: Mapping[str, Any]) -> Tensor:
     """The loss that an editor trains with, on the value range of its generator.
 
     The selection adds errors of features, which are on the range that the network works on.
@@ -198,7 +200,7 @@ def _part(cfg: Config) -> str:
     return "generator.generator" if _is_search(cfg.model.generator) else "generator"
 
 
-def _load_editor(model: dict[str, Any], part: str, checkpoint: str) -> nn.Module:
+def _load_editor(model: dict[str, Any], part: str, checkpoint: str) -> Any:
     """The editor with the trained weights of all of its networks, frozen."""
     editor = MODELS.build(copy.deepcopy(model))
     trained = read_checkpoint(checkpoint)
@@ -210,7 +212,7 @@ def _load_editor(model: dict[str, Any], part: str, checkpoint: str) -> nn.Module
     return editor.requires_grad_(False).eval()
 
 
-def _draw_batches(cfg: Config, editor: nn.Module, count: int, seed: int) -> list[dict[str, Any]]:
+def _draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[str, Any]]:
     """Batches of the training data as the editor takes them; the same for the same seed."""
     set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)

@@ -120,7 +120,8 @@ def _missing(loader: dict) -> list[str]:
 
 
 def _all_folders(loader: dict) -> list[str]:
-    return [_folder(d, key) for d in _leaves(loader) for key in d.get("data_prefix") or {}]
+    keys = ((d, key) for d in _leaves(loader) for key in d.get("data_prefix") or {})
+    return [folder for d, key in keys if (folder := _folder(d, key)) is not None]
 
 
 def _leaves(loader: dict) -> Iterator[dict]:

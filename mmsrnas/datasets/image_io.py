@@ -15,9 +15,10 @@ An image is 8-bit colour or gray.  Decided once, for every reader:
 import os
 from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 __all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "has_color", "image_size", "printable", "read_image"]
 
@@ -111,7 +112,7 @@ def _cannot_read(path: str | Path, error: Exception) -> str:
     return f"cannot read image {printable(path)}: {reason}"
 
 
-def _require_kind(image: Image.Image, max_pixels: int) -> None:
+def _require_kind(image: ImageFile.ImageFile, max_pixels: int) -> None:
     """Refuses what this module does not take, from the header."""
     if image.width * image.height > max_pixels:
         raise ValueError(
@@ -123,11 +124,12 @@ def _require_kind(image: Image.Image, max_pixels: int) -> None:
     if image.mode not in OPAQUE_MODES + ALPHA_MODES:
         raise ValueError(f"its colour space is {image.mode}; convert it to RGB first")
     # The further images of a JPEG (MPO) are previews of the first one.
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        raise ValueError(f"it holds {image.n_frames} images; extract the one you want")
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise ValueError(f"it holds {frames} images; extract the one you want")
 
 
-def _ppm_maximum(image: Image.Image) -> int:
+def _ppm_maximum(image: ImageFile.ImageFile) -> int:
     arguments = image.tile[0][3]
     return arguments[-1] if isinstance(arguments, tuple) else 255
 
@@ -161,6 +163,7 @@ def _without_alpha(image: Image.Image) -> Image.Image:
     if image.mode not in ALPHA_MODES:
         return image
     image = image.convert("RGBA")
-    if image.getchannel("A").getextrema()[0] < 255:
+    lowest = cast(int, image.getchannel("A").getextrema()[0])
+    if lowest < 255:
         raise ValueError("it has transparent pixels; put it on a background first")
     return image

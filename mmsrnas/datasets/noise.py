@@ -35,7 +35,7 @@ def sigmas_of(sigma: float | Sequence[float], key: str) -> list[float]:
     Raises:
         ValueError: One is outside (0, 255].
     """
-    sigmas = list(sigma) if isinstance(sigma, Sequence) else [sigma]
+    sigmas: list[float] = list(sigma) if isinstance(sigma, Sequence) else [sigma]
     if not sigmas or not all(0 < s <= 255 for s in sigmas):
         raise ValueError(
             f"{key}: expected standard deviations in (0, 255], for images in 0..255, got {sigma!r}."

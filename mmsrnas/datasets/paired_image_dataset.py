@@ -53,12 +53,14 @@ class PairedImageDataset(BasicImageDataset):
 
     METAINFO = {"dataset_type": "paired_image_dataset", "task_name": "restoration"}
 
+    img_suffix: tuple[str, ...]
+
     def __init__(
         self,
         scale: int,
         data_prefix: dict[str, str],
         filename_tmpl: dict[str, str] | None = None,
-        index_range: Sequence[int | None] | None = None,
+        index_range: tuple[int, int | None] | None = None,
         patch_size: int | None = None,
         sigma: float | Sequence[float] | None = None,
         pipeline: Sequence[dict | Callable] = (),
@@ -77,13 +79,14 @@ class PairedImageDataset(BasicImageDataset):
         self.templates = {
             key: NameTemplate(f"filename_tmpl.{key}", templates[key]) for key in data_prefix
         }
+        suffixes: Any = (img_suffix,) if isinstance(img_suffix, str) else tuple(img_suffix)
         super().__init__(
             ann_file=ann_file,
             data_prefix={key: _fill(folder, scale) for key, folder in data_prefix.items()},
             filename_tmpl=templates,
             search_key="gt",
             pipeline=[_strict(transform) for transform in pipeline],
-            img_suffix=img_suffix,
+            img_suffix=suffixes,  # mmagic declares a tuple of one
             **kwargs,
         )
 
@@ -93,7 +96,7 @@ class PairedImageDataset(BasicImageDataset):
             if not osp.isdir(folder):
                 raise FileNotFoundError(f"data_prefix.{key}: no folder {folder}. {PREPARE}")
         if self.use_ann_file:
-            names = read_annotation(self.ann_file)
+            names = read_annotation(str(self.ann_file))
             files = {self.templates["img"].fill(name) for name in names}
             extra = []
         else:
@@ -130,7 +133,8 @@ class PairedImageDataset(BasicImageDataset):
     def _names_of_folder(self) -> list[str]:
         """Names that LR and HR share, from the HR files."""
         folder = self.data_prefix["gt"]
-        names = {self.templates["gt"].match(file) for file in self._images("gt")} - {None}
+        matches = (self.templates["gt"].match(file) for file in self._images("gt"))
+        names = {name for name in matches if name is not None}
         if self._share_folder() and self.filename_tmpl["img"] != self.filename_tmpl["gt"]:
             # The LR images lie here too, and the template of HR may match them.
             lr_files = {self.templates["img"].fill(name) for name in names}

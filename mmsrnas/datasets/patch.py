@@ -1,7 +1,7 @@
 """Random patches, and the size of images that a pipeline needs for its crops."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from mmagic.datasets.transforms import Crop, PairedRandomCrop, RandomResize
@@ -47,9 +47,7 @@ class RandomPatch(BaseTransform):
         return f"{type(self).__name__}()"
 
 
-def smallest_size(
-    transforms: Sequence[BaseTransform], patch_size: int | None
-) -> tuple[int, int] | None:
+def smallest_size(transforms: Sequence[Callable], patch_size: int | None) -> tuple[int, int] | None:
     """HR size ``(height, width)`` that the crops of a pipeline need, whatever is drawn.
 
     Args:
@@ -59,7 +57,7 @@ def smallest_size(
     Returns:
         None if nothing is cut.
     """
-    size = None
+    size: tuple | None = None
     for transform in reversed(transforms):
         if isinstance(transform, RandomPatch):
             size = (patch_size, patch_size)

@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.utils import ProgressBar
@@ -252,7 +253,7 @@ def _left_over(images: list[Path], out: Path, targets: list[tuple[str, int, int]
 
 
 def _run(
-    function: Callable[[tuple[Path, ...]], str | None], tasks: list[tuple[Path, ...]], jobs: int
+    function: Callable[[Any], str | None], tasks: list[tuple[Path, ...]], jobs: int
 ) -> list[str]:
     """Runs the tasks with a progress bar; what they return are complaints."""
     results: list[str | None] = []

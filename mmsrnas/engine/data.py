@@ -27,7 +27,7 @@ def cycle(dataloader: DataLoader, key: str = "ArchOptimizerHook.dataloader") -> 
     """
     for epoch in itertools.count():
         sampler = getattr(dataloader.batch_sampler, "sampler", None)
-        if hasattr(sampler, "set_epoch"):
+        if sampler is not None and hasattr(sampler, "set_epoch"):
             sampler.set_epoch(epoch)
         batch = None
         for batch in dataloader:

@@ -28,7 +28,8 @@ def make_plain(value: Any) -> Any:
     if isinstance(value, Counter):
         return dict(value)
     if isinstance(value, Mapping):
-        return type(value)((key, make_plain(item)) for key, item in value.items())
+        make: Any = type(value)
+        return make((key, make_plain(item)) for key, item in value.items())
     if type(value) in (list, tuple):
         return type(value)(make_plain(item) for item in value)
     return value

@@ -1,5 +1,7 @@
 """What the engine asks of the model that is searched, and of the run."""
 
+from typing import Any
+
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -9,7 +11,7 @@ from mmsrnas.models.supernet import Supernet
 __all__ = ["find_supernet", "is_training", "require_supernet", "unwrap"]
 
 
-def unwrap(model: nn.Module) -> nn.Module:
+def unwrap(model: Any) -> Any:
     """The editor itself, without the wrapper of distributed training."""
     return model.module if is_model_wrapper(model) else model
 

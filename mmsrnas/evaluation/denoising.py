@@ -1,7 +1,7 @@
 """PSNR of denoising, on whole images and by the protocol of the released HiNAS code."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmagic.structures import DataSample
@@ -71,7 +71,7 @@ class DenoisingPSNR(PSNR):
     def prepare(self, module: nn.Module, dataloader: DataLoader) -> None:
         """Keeps the editor, which ``official`` runs itself."""
         super().prepare(module, dataloader)
-        self.editor = module.module if is_model_wrapper(module) else module
+        self.editor: Any = module.module if is_model_wrapper(module) else module
 
     def process(self, data_batch: Sequence[dict], data_samples: Sequence[dict]) -> None:
         """Compares one batch of images."""
@@ -93,7 +93,9 @@ class DenoisingPSNR(PSNR):
             for columns in _tiles(clean.size(2), self.tile, self.stride):
                 tile = clean[:, rows, columns]
                 noise = torch.from_numpy(rng.standard_normal(tile.shape)).float()
-                total[:, rows, columns] += self._denoise(tile + self.sigma * noise, sample)
+                total[:, rows, columns] += self._denoise(
+                    tile + cast(float, self.sigma) * noise, sample
+                )
                 count[:, rows, columns] += 1
         average = (total / count).clamp(0, 255)
         return {**sample, "output": {self.pred_key: average}}
@@ -104,7 +106,7 @@ class DenoisingPSNR(PSNR):
         meta = {key: sample[key] for key in keys if sample.get(key) is not None}
         if str(meta.get("img_channel_order", "bgr")).lower() == "rgb" and len(tile) == 3:
             tile = tile.flip(0)
-        preprocessor = self.data_preprocessor
+        preprocessor: Any = self.data_preprocessor
         # Only the noisy tile: there is no clean image to preprocess beside it.
         batch = preprocessor({"inputs": [tile], "data_samples": [_sample(tile, meta)]})
         inputs, samples = batch["inputs"], batch["data_samples"]

@@ -29,7 +29,8 @@ class LRConsistency(mmagic.evaluation.PSNR):
     metric = "LR_PSNR"
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**({"gt_key": "input"} | kwargs))
+        kwargs.setdefault("gt_key", "input")
+        super().__init__(**kwargs)
 
     def process_image(self, gt: Image, pred: Image, mask: Image) -> float:
         """Compares an LR image ``(C, H, W)`` with an SR image ``(C, s * H, s * W)``.

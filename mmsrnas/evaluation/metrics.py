@@ -5,6 +5,7 @@ from typing import Any
 import mmagic.evaluation
 import numpy as np
 import torch
+from mmagic.evaluation.metrics.base_sample_wise_metric import BaseSampleWiseMetric
 
 from mmsrnas.registry import METRICS
 
@@ -13,7 +14,7 @@ __all__ = ["PSNR", "SSIM"]
 Image = torch.Tensor | np.ndarray
 
 
-class _Quantized:
+class _Quantized(BaseSampleWiseMetric):
     """Mixin that adds ``quantize`` to a metric of mmagic."""
 
     def __init__(self, quantize: bool = True, **kwargs: Any) -> None:

@@ -25,7 +25,7 @@ DLSR_OPS: tuple[str, ...] = get_args(Op)
 """Candidate operations in the order of the columns of alpha."""
 
 
-class DLSRGenotype(Genotype):
+class DLSRGenotype(Genotype, frozen=True):
     """A DLSR network (arXiv 2105.03939).
 
     Args:

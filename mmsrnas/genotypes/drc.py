@@ -19,7 +19,7 @@ Text = Annotated[str, Meta(max_length=64)]
 Arguments = Annotated[tuple[tuple[Name, bool | Number | Text | Numbers], ...], Meta(max_length=32)]
 
 
-class DRCGenotype(Genotype):
+class DRCGenotype(Genotype, frozen=True):
     """A network with the inner widths that dual regression compression left (arXiv 2207.07929).
 
     A site is a pair of convolutions with channels between them that nothing else reads. The order

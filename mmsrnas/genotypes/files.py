@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from .base import GENOTYPES, Genotype, GenotypeError, show
 
@@ -20,6 +20,12 @@ def published_genotypes() -> list[str]:
     return sorted(path.stem for path in _PUBLISHED.glob("*.json"))
 
 
+@overload
+def load_genotype(
+    source: str | Path | Mapping[str, Any] | Genotype, method: None = None
+) -> Genotype: ...
+@overload
+def load_genotype(source: str | Path | Mapping[str, Any] | Genotype, method: str) -> Any: ...
 def load_genotype(
     source: str | Path | Mapping[str, Any] | Genotype, method: str | None = None
 ) -> Genotype:

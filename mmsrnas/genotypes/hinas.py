@@ -29,7 +29,7 @@ HINAS_ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 Cell = Annotated[tuple[tuple[Op, Index], ...], Meta(min_length=2, max_length=2 * MAX_CELLS)]
 
 
-class HiNASGenotype(Genotype):
+class HiNASGenotype(Genotype, frozen=True):
     """A HiNAS network (arXiv 2012.13212).
 
     Args:

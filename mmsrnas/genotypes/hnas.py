@@ -32,7 +32,7 @@ HNAS_UPSAMPLING_OPS: tuple[str, ...] = get_args(UpsamplingOp)
 _EDGES = Meta(min_length=2, max_length=2 * MAX_CELLS)
 
 
-class HNASGenotype(Genotype):
+class HNASGenotype(Genotype, frozen=True):
     """An HNAS network (arXiv 2003.04619).
 
     Nodes 0 and 1 of a cell are the outputs of the last but one and of the last cell, nodes from 2

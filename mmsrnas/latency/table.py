@@ -20,7 +20,7 @@ from .targets import Target
 __all__ = ["KINDS", "OperatorTable", "default_table_path"]
 
 KINDS = ("conv", "depthwise", "pointwise", "memory")
-TERMS = (*KINDS, "calls")
+TERMS: tuple[str, ...] = (*KINDS, "calls")
 """What a prediction is a weighted sum of: times of the kinds, and the number of operators."""
 PRIOR = (1.0,) * len(KINDS) + (0.0,)
 SAMPLES = 5

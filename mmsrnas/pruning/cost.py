@@ -3,6 +3,8 @@
 import copy
 import math
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -105,11 +107,11 @@ def _output_pixels(
     net = copy.deepcopy(net).to("meta").eval()
     pixels = dict.fromkeys(convs, 0)
 
-    def note(name: str, output: Tensor) -> None:
+    def note(name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
         pixels[name] += math.prod(output.shape[2:])
 
     for name in convs:
-        net.get_submodule(name).register_forward_hook(lambda m, i, o, name=name: note(name, o))
+        net.get_submodule(name).register_forward_hook(partial(note, name))
     with torch.no_grad():
         net(torch.empty(1, in_channels, *lr_size, device="meta"))
     return pixels
@@ -162,7 +164,7 @@ def _steps(cost: WidthCost, divisor: int) -> list[list[int]]:
 
 
 def fit_widths(
-    wanted: Sequence[float],
+    wanted: Sequence[float] | Tensor,
     candidates: Sequence[Sequence[int]],
     cost: WidthCost,
     budget: float,
@@ -186,7 +188,7 @@ def fit_widths(
     Raises:
         ValueError: Even the smallest candidates cost more.
     """
-    wanted = torch.as_tensor(wanted, dtype=torch.double)
+    aims = torch.as_tensor(wanted, dtype=torch.double)
     last = torch.tensor([len(options) - 1 for options in candidates])
     table = torch.zeros(len(candidates), int(last.max()) + 1, dtype=torch.double)
     for row, options in zip(table, candidates, strict=True):
@@ -195,7 +197,7 @@ def fit_widths(
     sites = torch.arange(len(candidates))
 
     def nearest(factor: float) -> Tensor:
-        return (table - factor * wanted[:, None]).abs().argmin(dim=1)
+        return (table - factor * aims[:, None]).abs().argmin(dim=1)
 
     def cost_of(choice: Tensor) -> float:
         return cost(table[sites, choice]).item()
@@ -203,7 +205,7 @@ def fit_widths(
     choice = torch.zeros_like(last)
     if cost_of(choice) > budget:
         raise ValueError(f"The smallest widths cost {cost_of(choice):g}, more than {budget:g}.")
-    low, high = 0.0, (table[sites, last] / wanted).max().item()
+    low, high = 0.0, (table[sites, last] / aims).max().item()
     if cost_of(nearest(high)) <= budget:
         low = high
     for _ in range(50):
@@ -212,7 +214,7 @@ def fit_widths(
     choice = nearest(low)
     open_sites = choice < last
     while open_sites.any():
-        cut = low * wanted - table[sites, choice]
+        cut = low * aims - table[sites, choice]
         site = torch.where(open_sites, cut, -math.inf).argmax()
         choice[site] += 1
         if cost_of(choice) > budget:
@@ -220,7 +222,7 @@ def fit_widths(
             open_sites[site] = False
         elif choice[site] == last[site]:
             open_sites[site] = False
-    return _top_up(table[sites, choice], table[sites, last], low * wanted, cost, budget)
+    return _top_up(table[sites, choice], table[sites, last], low * aims, cost, budget)
 
 
 def _top_up(

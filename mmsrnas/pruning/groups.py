@@ -89,7 +89,7 @@ def full_genotype(net: nn.Module, cfg: Mapping[str, Any]) -> DRCGenotype:
     return DRCGenotype(type(net).__name__, widths, widths, tuple(sorted(arguments.items())))
 
 
-def _site(modules: dict[str, nn.Module], producer: str, consumer: str, group: int) -> Site:
+def _site(modules: dict[str, Any], producer: str, consumer: str, group: int) -> Site:
     first, second = modules[producer], modules[consumer]
     if first.groups != 1 or second.groups != 1 or first.out_channels != group * second.in_channels:
         raise ValueError(

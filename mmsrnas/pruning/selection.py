@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +81,7 @@ class ChannelSelector:
         genotype.check_fits(type(net).__name__, tuple(site.width for site in self.sites))
         self.genotype = genotype
         self.batches = batches
-        self.objective = objective
+        self.objective: Any = objective
         self.criterion = criterion
         self.lr = lr
         self.channels_per_step = channels_per_step
@@ -134,7 +134,7 @@ class ChannelSelector:
 
     def _select(self, index: int, width: int) -> Tensor:
         site = self.sites[index]
-        conv = self.net.get_submodule(site.consumer)
+        conv = cast(nn.Conv2d, self.net.get_submodule(site.consumer))
         if width == site.width:
             return torch.arange(width)
         if self.criterion == "random":
@@ -167,7 +167,7 @@ class ChannelSelector:
         Raises:
             FloatingPointError: A score is not finite.
         """
-        conv = self.net.get_submodule(site.consumer)
+        conv = cast(nn.Conv2d, self.net.get_submodule(site.consumer))
         pretrained = conv.weight.detach().clone()
         mask = torch.zeros(site.width, dtype=torch.bool, device=pretrained.device)
         trained = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
@@ -198,7 +198,7 @@ class ChannelSelector:
 
     def _losses(self, site: Site) -> list[Callable[[], Tensor]]:
         """The loss of a site for each batch, which what precedes the site is remembered for."""
-        conv = self.net.get_submodule(site.consumer)
+        conv = cast(nn.Conv2d, self.net.get_submodule(site.consumer))
         upstream = UpstreamCache(self.net, site.consumer) if self.cache else None
 
         def loss(index: int, target: Tensor) -> Tensor:
@@ -217,7 +217,7 @@ class ChannelSelector:
 
     def _restore(self, path: Path) -> None:
         try:
-            state = load_tensors(path)
+            state: Any = load_tensors(path)
             job, kept, weights = state["job"], state["kept"], state["net"]
         except Exception as error:
             raise ValueError(
@@ -240,12 +240,12 @@ def _score(conv: nn.Conv2d, losses: Sequence[Callable[[], Tensor]]) -> Tensor:
     conv.weight.grad = None
     for loss in losses:
         loss().backward()
-    return conv.weight.grad.flatten(2).norm(dim=2).sum(dim=0)
+    return cast(Tensor, conv.weight.grad).flatten(2).norm(dim=2).sum(dim=0)
 
 
 def _descend(
     conv: nn.Conv2d,
-    params: Sequence[nn.Parameter],
+    params: Sequence[Tensor],
     mask: Tensor,
     losses: Sequence[Callable[[], Tensor]],
     lr: float,
@@ -255,7 +255,7 @@ def _descend(
     for loss in losses:
         sgd.zero_grad()
         loss().backward()
-        conv.weight.grad.mul_(mask[:, None, None])
+        cast(Tensor, conv.weight.grad).mul_(mask[:, None, None])
         sgd.step()
 
 
@@ -269,7 +269,11 @@ def _output(net: nn.Module, module: str, images: Tensor) -> Tensor:
 @contextmanager
 def _keeping_output(module: nn.Module) -> Iterator[dict[str, Tensor]]:
     seen: dict[str, Tensor] = {}
-    handle = module.register_forward_hook(lambda m, i, output: seen.update(output=output))
+
+    def note(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        seen["output"] = output
+
+    handle = module.register_forward_hook(note)
     try:
         yield seen
     finally:

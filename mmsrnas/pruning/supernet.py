@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.model import BaseModule
@@ -83,7 +83,7 @@ class ChannelNumberSearch(BaseModule):
         self.alpha = nn.ParameterDict()
         for key, members in self.groups.items():
             if variant == "official":
-                options = Counter(official_candidates(int(key), budget_share))
+                options = Counter(official_candidates(int(key), cast(float, budget_share)))
             else:
                 options = Counter(width_steps(int(key), divisor))
             self.candidates[key] = sorted(options)
@@ -113,7 +113,9 @@ class ChannelNumberSearch(BaseModule):
                     "'budget_share'."
                 )
             return None
-        return share * self.cost.full() if budget is None else float(budget)
+        if share is not None:
+            return share * self.cost.full()
+        return None if budget is None else float(budget)
 
     def _check_budget(self) -> None:
         if self.budget is None:
@@ -156,7 +158,7 @@ class ChannelNumberSearch(BaseModule):
 
     def channel_weights(self) -> list[Tensor]:
         """Weight in [0, 1] of each inner channel ``(width,)`` of every site."""
-        weights: list[Tensor] = [None] * len(self.sites)
+        weights: list[Any] = [None] * len(self.sites)
         for key, members in self.groups.items():
             by_rank = self.alpha[key].softmax(dim=1) @ self.get_buffer(f"keeps_{key}").T
             by_channel = by_rank.gather(1, self._ranks(members))
@@ -194,7 +196,7 @@ class ChannelNumberSearch(BaseModule):
 
     def expected_widths(self) -> Tensor:
         """Expected inner width of each site ``(L,)``."""
-        widths: list[Tensor] = [None] * len(self.sites)
+        widths: list[Any] = [None] * len(self.sites)
         for key, members in self.groups.items():
             rows = self.alpha[key].softmax(dim=1) @ self.get_buffer(f"counts_{key}")
             for member, width in zip(members, rows, strict=True):
@@ -223,7 +225,7 @@ class ChannelNumberSearch(BaseModule):
                 self.expected_widths().cpu(),
                 [self._options(i) for i in range(len(self.sites))],
                 self.cost,
-                self.budget,
+                cast(float, self.budget),
             )
         return self.full.replace(widths=tuple(widths))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ def remove_channels(net: nn.Module, sites: Sequence[Site], kept: Sequence[Tensor
         _select(net.get_submodule(site.consumer), 1, channels)
 
 
-def _select(conv: nn.Conv2d, dim: int, index: Tensor) -> None:
+def _select(conv: Any, dim: int, index: Tensor) -> None:
     """Keeps outputs (``dim=0``) or inputs (``dim=1``) of a convolution."""
     index = index.to(conv.weight.device)
     conv.weight = _selected(conv.weight, dim, index)
@@ -44,7 +44,7 @@ def _select(conv: nn.Conv2d, dim: int, index: Tensor) -> None:
         conv.bias = _selected(conv.bias, 0, index)
 
 
-def _selected(param: nn.Parameter, dim: int, index: Tensor) -> nn.Parameter:
+def _selected(param: Tensor, dim: int, index: Tensor) -> nn.Parameter:
     return nn.Parameter(param.detach().index_select(dim, index), param.requires_grad)
 
 
@@ -66,27 +66,27 @@ def PrunedNet(  # noqa: N802 (stands where a class stands in a config)
     Raises:
         GenotypeError: The genotype is wrong, or its network cannot be built.
     """
-    genotype = load_genotype(genotype, method="drc")
-    if genotype.architecture not in ARCHITECTURES:
+    found: DRCGenotype = load_genotype(genotype, method="drc")
+    if found.architecture not in ARCHITECTURES:
         raise GenotypeError(
-            f"genotype field 'architecture': {genotype.architecture!r} has no table of prunable "
+            f"genotype field 'architecture': {found.architecture!r} has no table of prunable "
             f"sites; there are {', '.join(ARCHITECTURES)}."
         )
     with torch.device("meta"):  # a wrong size is refused before memory is spent
-        full = _full_network(genotype)
-    genotype.check_fits(type(full).__name__, tuple(site.width for site in find_sites(full)))
-    net = _full_network(genotype)
-    remove_channels(net, find_sites(net), [torch.arange(width) for width in genotype.widths])
-    net.genotype = genotype
+        full = _full_network(found)
+    found.check_fits(type(full).__name__, tuple(site.width for site in find_sites(full)))
+    net = _full_network(found)
+    remove_channels(net, find_sites(net), [torch.arange(width) for width in found.widths])
+    net.genotype = found
     return net
 
 
-def _full_network(genotype: DRCGenotype) -> nn.Module:
+def _full_network(genotype: DRCGenotype) -> Any:
     for name, value in genotype.arguments:
         if isinstance(value, int) and value > MAX_CHANNELS:
             raise GenotypeError(f"genotype field 'arguments': {name}={value} is too large.")
     try:
-        return MODELS.get(genotype.architecture)(**dict(genotype.arguments))
+        return cast(Any, MODELS.get(genotype.architecture))(**dict(genotype.arguments))
     except Exception as error:
         raise GenotypeError(
             f"genotype field 'arguments': {genotype.architecture} cannot be built with them "

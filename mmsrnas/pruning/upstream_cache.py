@@ -28,7 +28,8 @@ class UpstreamCache:
         self.module = module
         self.outputs: dict[int, dict[str, Tensor]] = {}
         self.skipped: list[str] = []
-        self.needed: list[str] | None = None
+        self.needed: list[str] = []
+        self.planned = False
 
     @contextmanager
     def batch(self, index: int) -> Iterator[None]:
@@ -37,7 +38,7 @@ class UpstreamCache:
         Args:
             index: Number of the batch; always the same images.
         """
-        if self.needed is None:
+        if not self.planned:
             with self._planning():
                 yield
         elif index not in self.outputs:
@@ -78,6 +79,7 @@ class UpstreamCache:
             if sequence and last[parent] != name:
                 self.skipped.append(name)
         self.needed = [name for name in outermost if name not in self.skipped]
+        self.planned = True
 
     @contextmanager
     def _noting(self, index: int) -> Iterator[None]:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from mmengine.dist import all_reduce_params
@@ -122,7 +123,7 @@ class ArchOptimizerHook(Hook):
         self.interval = interval
         self.virtual_step = None if virtual_step is None else VirtualStep(**virtual_step)
         self.param_scheduler = param_scheduler
-        self.complexity_loss = MODELS.build(complexity_loss) if complexity_loss else None
+        self.complexity_loss: Any = MODELS.build(complexity_loss) if complexity_loss else None
         self.allow_shared_images = allow_shared_images
         self.steps = 0
         self._resumed: dict | None = None
@@ -150,7 +151,8 @@ class ArchOptimizerHook(Hook):
                 "optim_wrapper.type='OptimWrapper' or 'mmsrnas.AutocastOptimWrapper'."
             )
         cfg = self.optimizer | {"params": list(self.arch_parameters.values())}
-        self.optim_wrapper = _wrapper_like(runner.optim_wrapper, OPTIMIZERS.build(cfg))
+        wrapper = cast(OptimWrapper, runner.optim_wrapper)
+        self.optim_wrapper = _wrapper_like(wrapper, OPTIMIZERS.build(cfg))
         self.scheduler = None
         if self.param_scheduler:
             schedule = self.param_scheduler | {"optimizer": self.optim_wrapper}
@@ -212,7 +214,7 @@ class ArchOptimizerHook(Hook):
         past = runner.iter - self.warmup_iters
         return past >= 0 and past % self.interval == 0
 
-    def _step(self, runner: Runner, train_batch: dict) -> None:
+    def _step(self, runner: Runner, train_batch: Any) -> None:
         params, log = list(self.arch_parameters.values()), {}
         with _gradients_of(params, unwrap(runner.model)) as weights:
             if self.virtual_step:
@@ -250,7 +252,7 @@ class ArchOptimizerHook(Hook):
             )
 
     def _complexity(self) -> torch.Tensor:
-        net = self.supernet
+        net: Any = self.supernet
         budget = net.budget if isinstance(net, BudgetedSupernet) else self.complexity_loss.budget
         return self.complexity_loss(net.expected_cost(), net.reference_cost, budget)
 
@@ -273,8 +275,9 @@ class ArchOptimizerHook(Hook):
         weights: Sequence[nn.Parameter],
     ) -> torch.Tensor:
         _require_grad(weights, True)
-        step, ours = self.virtual_step, set(self.supernet.parameters())
-        groups = runner.optim_wrapper.optimizer.param_groups
+        step = cast(VirtualStep, self.virtual_step)
+        ours = set(unwrap(runner.model).generator.parameters())
+        groups = cast(OptimWrapper, runner.optim_wrapper).optimizer.param_groups
         trained = [
             (p, group) for group in groups for p in group["params"] if p.requires_grad and p in ours
         ]
@@ -295,8 +298,9 @@ class ArchOptimizerHook(Hook):
 
 def _wrapper_like(wrapper: OptimWrapper, optimizer: torch.optim.Optimizer) -> OptimWrapper:
     """A wrapper of the same precision as the one of the weights, with a loss scale of its own."""
-    amp = {"dtype": wrapper.cast_dtype} if isinstance(wrapper, AmpOptimWrapper) else {}
-    return type(wrapper)(optimizer=optimizer, **amp)
+    if isinstance(wrapper, AmpOptimWrapper):
+        return type(wrapper)(optimizer=optimizer, dtype=wrapper.cast_dtype)
+    return type(wrapper)(optimizer=optimizer)
 
 
 @contextmanager

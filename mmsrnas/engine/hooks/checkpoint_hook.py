@@ -7,13 +7,13 @@ import threading
 from collections import deque
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.dist import all_reduce, is_distributed, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook as StockCheckpointHook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmsrnas.engine.plain_checkpoint import make_plain
 from mmsrnas.engine.supernet import unwrap
@@ -27,7 +27,6 @@ __all__ = ["CheckpointHook"]
 AGREE_INTERVAL = 10
 
 
-@register_backend("atomic")
 class AtomicBackend(LocalBackend):
     """Local files that are written whole or not at all."""
 
@@ -54,6 +53,9 @@ class AtomicBackend(LocalBackend):
                 f"({free / 1e6:.1f} MB are free): {error.strerror}. What was saved before is "
                 "whole: make space, then continue with --resume",
             ) from error
+
+
+register_backend("atomic", AtomicBackend)
 
 
 @HOOKS.register_module()
@@ -105,7 +107,9 @@ class CheckpointHook(StockCheckpointHook):
         """Saves when it is time, and when the run ends here."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         terminated = self._must_stop(runner.iter + 1)
-        if self.by_epoch or not (terminated or runner.train_loop.stop_training):
+        if self.by_epoch or not (
+            terminated or cast(IterBasedTrainLoop, runner.train_loop).stop_training
+        ):
             return
         if self._last_step != runner.iter + 1:
             self._save_checkpoint(runner)

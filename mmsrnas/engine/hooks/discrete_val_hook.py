@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -50,7 +51,7 @@ class DiscreteValHook(Hook):
     @torch.no_grad()
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Validates the discretised sub-network."""
-        supernet = find_supernet(runner.model)
+        supernet = unwrap(runner.model).generator
         with _unchanged(supernet):
             supernet.discrete = True
             self._estimate_statistics(runner, supernet)
@@ -66,7 +67,7 @@ class DiscreteValHook(Hook):
 
 
 @contextmanager
-def _unchanged(supernet: nn.Module) -> Iterator[None]:
+def _unchanged(supernet: Any) -> Iterator[None]:
     """Restores statistics, momentum and mode."""
     norms = [m for m in supernet.modules() if isinstance(m, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
@@ -85,7 +86,8 @@ def _unchanged(supernet: nn.Module) -> Iterator[None]:
 
 def _validate(runner: Runner) -> dict[str, float]:
     """The metrics of the validation loop, without its hooks."""
-    loop, editor = runner.val_loop, unwrap(runner.model)
+    loop: Any = runner.val_loop
+    editor = unwrap(runner.model)
     results = {}
     for evaluator, dataloader in zip(loop.evaluators, loop.dataloaders, strict=True):
         for metrics, batches in evaluator.prepare_samplers(editor, dataloader):

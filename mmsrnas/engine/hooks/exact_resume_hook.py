@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ class ExactResumeHook(Hook):
                 f"run with {self._seed}: their order differs. For an exact resume set "
                 f"randomness=dict(seed={resumed['seed']})."
             )
-        loop = runner.train_loop
+        loop: Any = runner.train_loop
         if resumed["state"]:
             loop.dataloader_iterator = _ResumedBatches(
                 loop.dataloader_iterator, runner.iter, resumed["state"]
@@ -85,7 +85,7 @@ class ExactResumeHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Runs the validation that the checkpoint did not wait for, if one was due."""
         resumed, self._validate_from = self._validate_from, None
-        loop = runner.train_loop
+        loop = cast(IterBasedTrainLoop, runner.train_loop)
         due = loop.iter >= loop.val_begin and (
             loop.iter % loop.val_interval == 0 or loop.iter == loop.max_iters
         )
@@ -106,7 +106,7 @@ class ExactResumeHook(Hook):
 
     def after_val(self, runner: Runner) -> None:
         """Puts the random state back."""
-        _set_random_state(self._before_val)
+        _set_random_state(cast(dict, self._before_val))
         self._before_val = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -178,7 +178,8 @@ class _ResumedBatches:
 
 def _random_state() -> dict[str, Any]:
     """The state of every generator of this process, in types that load safely."""
-    kind, keys, *rest = np.random.get_state()
+    state: Any = np.random.get_state()
+    kind, keys, *rest = state
     return {
         "python": random.getstate(),
         "numpy": (kind, torch.from_numpy(keys.astype(np.int64)), *rest),

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsrnas.engine.provenance import provenance
-from mmsrnas.engine.supernet import find_supernet, is_training
+from mmsrnas.engine.supernet import find_supernet, is_training, unwrap
 from mmsrnas.finite import require_finite
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.registry import HOOKS
@@ -50,7 +50,7 @@ class GenotypeHook(Hook):
         """Writes the current genotype, if none before was better."""
         if not is_training(runner):
             return
-        if self.best is not None and not self._is_best(runner, metrics):
+        if self.best is not None and not self._is_best(runner, metrics or {}):
             return
         self._write(runner)
 
@@ -60,13 +60,14 @@ class GenotypeHook(Hook):
             self._write(runner)
 
     def _is_best(self, runner: Runner, metrics: Mapping[str, float]) -> bool:
-        missing = [name for name in self.best if name not in metrics]
+        weights = self.best or {}
+        missing = [name for name in weights if name not in metrics]
         if missing:
             raise KeyError(
                 f"GenotypeHook.best: the validation has no metric {missing[0]!r}; it has "
                 f"{', '.join(metrics)}."
             )
-        score = sum(weight * float(metrics[name]) for name, weight in self.best.items())
+        score = sum(weight * float(metrics[name]) for name, weight in weights.items())
         best = runner.message_hub.get_info(BEST)
         if runner.iter < self.best_from or not score > (-math.inf if best is None else best):
             return False
@@ -76,7 +77,7 @@ class GenotypeHook(Hook):
     @master_only
     def _write(self, runner: Runner) -> None:
         supernet = find_supernet(runner.model)
-        require_finite(supernet, f"The supernet at iteration {runner.iter}")
+        require_finite(unwrap(runner.model).generator, f"The supernet at iteration {runner.iter}")
         genotype = supernet.genotype()
         folder = Path(runner.work_dir)
         origin = provenance(runner.cfg.filename, runner.seed, runner.iter)

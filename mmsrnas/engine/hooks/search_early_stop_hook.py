@@ -1,7 +1,9 @@
 """Early stopping of a search."""
 
+from typing import cast
+
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmsrnas.engine.supernet import find_supernet
 from mmsrnas.models.supernet import CollapsibleSupernet, Supernet
@@ -65,7 +67,7 @@ class SearchEarlyStopHook(Hook):
             reason = reason or f"the genotype is the same as {self.patience} checks ago"
         if reason:
             runner.logger.info(f"The search stops at iteration {iteration}: {reason}.")
-            runner.train_loop.stop_training = True
+            cast(IterBasedTrainLoop, runner.train_loop).stop_training = True
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Saves the count."""

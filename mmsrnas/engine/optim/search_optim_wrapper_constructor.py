@@ -1,9 +1,11 @@
 """Optimizer of the weights of a supernet."""
 
+from typing import Any
+
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
-from mmsrnas.engine.supernet import find_supernet
+from mmsrnas.engine.supernet import find_supernet, unwrap
 from mmsrnas.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 __all__ = ["SearchOptimWrapperConstructor"]
@@ -33,7 +35,7 @@ class SearchOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             TypeError: The generator is no supernet.
         """
         arch = {param for _, param in find_supernet(model).arch_parameters()}
-        wrapper = super().__call__(model)
+        wrapper: Any = super().__call__(model)
         optimizer = wrapper.optimizer
         for group in optimizer.param_groups:
             group["params"] = [param for param in group["params"] if param not in arch]
@@ -41,7 +43,7 @@ class SearchOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         for param in arch:
             optimizer.state.pop(param, None)
         if wrapper.clip_grad_kwargs:
-            generator, clip = set(find_supernet(model).parameters()), wrapper.clip_func
+            generator, clip = set(unwrap(model).generator.parameters()), wrapper.clip_func
             wrapper.clip_func = lambda params, **kwargs: clip(
                 [param for param in params if param in generator], **kwargs
             )

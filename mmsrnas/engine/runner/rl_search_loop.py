@@ -155,7 +155,7 @@ class RLSearchLoop(IterBasedTrainLoop):
             yield next(weights if self._turn(iteration) < self.weight_iters else policy)
             iteration += 1
 
-    def run(self) -> nn.Module:
+    def run(self) -> Any:
         """Checks the optimizers and trains."""
         _check_optimizers(self.runner.optim_wrapper, self.runner.model)
         for wrapper in self.runner.optim_wrapper.values():
@@ -213,7 +213,7 @@ class RLSearchLoop(IterBasedTrainLoop):
         wrapper.update_params(loss)
         return log
 
-    def _policy_step(self, batch: dict, first: bool) -> dict[str, Tensor]:
+    def _policy_step(self, batch: dict, first: bool) -> dict[str, Tensor | float]:
         if first and self.reset_baseline:
             self.policy_gradient.reset_baseline()
         generator = self._generator()

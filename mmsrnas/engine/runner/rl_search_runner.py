@@ -47,7 +47,7 @@ class RLSearchRunner(Runner):
                 "train_cfg.type: runner_type='RLSearchRunner' runs 'mmsrnas.RLSearchLoop', "
                 f"got {loop!r}. Leave runner_type out for another loop."
             )
-        hooks = dict(default_hooks or {})
+        hooks: dict[str, Any] = dict(default_hooks or {})
         named = [*(custom_hooks or []), *filter(None, hooks.values())]
         present = {str(hook.get("type")).rpartition(".")[2] for hook in named}
         for name, kind in HOOKS.items():
@@ -55,6 +55,7 @@ class RLSearchRunner(Runner):
                 hooks.setdefault(name, {"type": f"mmsrnas.{kind}"})
             if hooks.get(name, kind) is None:  # mmengine knows None for its own hooks alone
                 del hooks[name]
+        customs: Any = custom_hooks
         super().__init__(
-            *args, train_cfg=train_cfg, default_hooks=hooks, custom_hooks=custom_hooks, **kwargs
+            *args, train_cfg=train_cfg, default_hooks=hooks, custom_hooks=customs, **kwargs
         )

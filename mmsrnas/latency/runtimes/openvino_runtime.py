@@ -20,7 +20,7 @@ __all__ = ["list_operators", "prepare", "prepare_operator"]
 @contextmanager
 def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
     """Makes a network ready; yields what runs it once."""
-    import openvino  # an optional package
+    import openvino  # pyright: ignore[reportMissingImports]  (an optional package)
 
     size = (in_channels_of(network), *target.input_size)
     with tempfile.TemporaryDirectory() as folder:

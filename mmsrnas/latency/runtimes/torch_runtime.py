@@ -26,7 +26,7 @@ def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
     """Makes a network ready; yields what runs it once."""
     layout = _LAYOUTS[target.memory_format]
     before = torch.get_num_threads()
-    network = copy.deepcopy(network).eval().to(target.device).to(memory_format=layout)
+    network = _to_layout(copy.deepcopy(network).eval().to(target.device), layout)
     image = torch.rand(1, in_channels_of(network), *target.input_size, device=target.device)
     image = image.contiguous(memory_format=layout)
     run = torch.compile(network) if target.runtime == "torch.compile" else network
@@ -91,6 +91,10 @@ def _operator(func: Any, args: tuple, kwargs: dict) -> Operator:
     return Operator(f"{func.name()} {specs} {named or ''}".strip(), kind, (func, specs, named))
 
 
+def _to_layout(network: Any, layout: torch.memory_format) -> nn.Module:
+    return network.to(memory_format=layout)  # which torch does not declare
+
+
 @torch.inference_mode(False)
 @torch.no_grad()
 def list_operators(
@@ -103,10 +107,10 @@ def list_operators(
             "measured, not predicted. Predict for 'torch' or 'onnxruntime'."
         )
     layout, dtype = _LAYOUTS[target.memory_format], _DTYPES[target.precision]
-    shadow = copy.deepcopy(network).eval().to(target.device, dtype).to(memory_format=layout)
+    shadow = _to_layout(copy.deepcopy(network).eval().to(target.device, dtype), layout)
     # Unlike those of the meta device, fake tensors have the layouts that real ones would have.
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    tensors = {**dict(shadow.named_parameters()), **dict(shadow.named_buffers())}
+    tensors: dict[str, Tensor] = {**dict(shadow.named_parameters()), **dict(shadow.named_buffers())}
     tensors = {name: fake.from_tensor(tensor) for name, tensor in tensors.items()}
     image = torch.empty(1, *input_size, dtype=dtype, device=target.device)
     image = fake.from_tensor(image.contiguous(memory_format=layout))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmsrnas.genotypes import Genotype, load_genotype
+from mmsrnas.genotypes import DLSRGenotype, Genotype, load_genotype
 from mmsrnas.registry import MODELS
 
 from .modules import DLSRBase, DLSRCell
@@ -45,19 +45,17 @@ class DLSRNet(DLSRBase):
         in_channels: int | None = None,
         **kwargs: Any,
     ) -> None:
-        genotype = load_genotype(genotype, method="dlsr").replace(
+        found: DLSRGenotype = load_genotype(genotype, method="dlsr").replace(
             upscale_factor=upscale_factor, mid_channels=mid_channels, in_channels=in_channels
         )
-        channels = genotype.mid_channels
+        channels = found.mid_channels
         cells = [
-            DLSRCell(channels, [build_op(op, channels) for op in genotype.ops])
-            for _ in range(genotype.num_cells)
+            DLSRCell(channels, [build_op(op, channels) for op in found.ops])
+            for _ in range(found.num_cells)
         ]
-        fan_in = [len(pair) for pair in genotype.connections]
-        super().__init__(
-            cells, fan_in, channels, genotype.upscale_factor, genotype.in_channels, **kwargs
-        )
-        self.genotype = genotype
+        fan_in = [len(pair) for pair in found.connections]
+        super().__init__(cells, fan_in, channels, found.upscale_factor, found.in_channels, **kwargs)
+        self.genotype = found
 
     def connect(self, index: int, features: list[Tensor]) -> Tensor:
         """Concatenates the two cells that the genotype names."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 from mmsrnas.models.ops import Conv, Depthwise, split_phases
 
@@ -108,7 +109,7 @@ class MixedOp(nn.Module):
 
     def __init__(self, names: Sequence[str], channels: int) -> None:
         super().__init__()
-        self.ops = nn.ModuleList(build_op(name, channels) for name in names)
+        self.ops: Any = nn.ModuleList(build_op(name, channels) for name in names)
         # MixedConv takes the kernels in the order of their sizes.
         self.dense = sorted(self._indices(Conv), key=lambda i: self.ops[i].kernel_size)
         self.separable = self._indices(SepConv)
@@ -153,7 +154,7 @@ class MixedConv(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, weights: Tensor, *kernels: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weights: Tensor, *kernels: Tensor) -> Tensor:
         """Convolves ``x`` (N, C, H, W); ``weights`` (O,), kernels of rising odd sizes."""
         output = F.conv2d(x, _merge(weights, kernels), padding="same")
         keep = ctx.needs_input_grad[1] and not any(ctx.needs_input_grad[2:])
@@ -164,7 +165,7 @@ class MixedConv(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the input, the mixing weights and the kernels."""
         weights, output, x, *kernels = ctx.saved_tensors
         merged = _merge(weights, kernels)

@@ -54,6 +54,8 @@ class DLSRSupernet(DLSRBase):
         ValueError: Unknown ``variant`` or unusable ``cost``.
     """
 
+    op_costs: Tensor
+
     def __init__(
         self,
         upscale_factor: int = 2,
@@ -70,7 +72,7 @@ class DLSRSupernet(DLSRBase):
             raise ValueError(f"DLSRSupernet.num_cells: expected at least 2, got {num_cells!r}.")
         # Any genotype of the space: it checks the sizes, and says what all of them cost.
         simplest = DLSRGenotype(
-            ("conv_1x1",) * 3,
+            ("conv_1x1", "conv_1x1", "conv_1x1"),
             ((0, 1),) * (num_cells - 2),
             mid_channels,
             upscale_factor,
@@ -171,8 +173,8 @@ class DLSRSupernet(DLSRBase):
             yield self._decode([index // size**2, index // size % size, index % size])
 
     def _decode(self, choices: Sequence[int]) -> DLSRGenotype:
-        ops = tuple(DLSR_OPS[i] for i in choices)
-        connections = tuple(self._connection(index) for index in range(2, len(self.cells)))
+        ops: Any = tuple(DLSR_OPS[i] for i in choices)
+        connections: Any = tuple(self._connection(index) for index in range(2, len(self.cells)))
         return DLSRGenotype(
             ops, connections, self.mid_channels, self.upscale_factor, self.in_channels
         )

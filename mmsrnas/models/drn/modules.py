@@ -27,6 +27,8 @@ class MeanShift(nn.Conv2d):
         trainable: Whether the 12 values are trained, as they are by mistake in the released code.
     """
 
+    bias: nn.Parameter
+
     def __init__(self, img_range: float, sign: int, trainable: bool) -> None:
         super().__init__(3, 3, 1)
         with torch.no_grad():

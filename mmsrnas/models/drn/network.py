@@ -72,38 +72,37 @@ class DRNNet(BaseModule):
             "img_range": img_range,
         }
         given = {name: value for name, value in given.items() if value is not None}
+        found: DRCGenotype | None = None
         if genotype is not None:
-            genotype = load_genotype(genotype, method="drc")
-        arguments = DRN_S_X4 | dict(genotype.arguments if genotype else ()) | given
+            found = load_genotype(genotype, method="drc")
+        arguments: dict[str, Any] = DRN_S_X4 | dict(found.arguments if found else ()) | given
         img_range = arguments.pop("img_range", IMG_RANGE)
         if not (isinstance(img_range, int | float) and img_range > 0):
             raise GenotypeError(f"DRNNet.img_range: expected a number > 0, got {img_range!r}.")
         full_widths = _full_widths(**arguments)
-        if genotype is None:
+        if found is None:
             beside = arguments if img_range == IMG_RANGE else arguments | {"img_range": img_range}
-            genotype = DRCGenotype(
-                "DRNNet", full_widths, full_widths, tuple(sorted(beside.items()))
-            )
-        genotype.check_fits("DRNNet", full_widths, given)
-        self.genotype = genotype
+            found = DRCGenotype("DRNNet", full_widths, full_widths, tuple(sorted(beside.items())))
+        found.check_fits("DRNNet", full_widths, given)
+        self.genotype = found
         self.img_range = img_range
-        self.upscale_factor = upscale_factor = arguments["upscale_factor"]
-        num_blocks, mid_channels = arguments["num_blocks"], arguments["mid_channels"]
-        levels = upscale_factor.bit_length() - 1
-        widths = genotype.widths
-        down, up = _level_channels(upscale_factor, mid_channels)
+        self.upscale_factor = scale = arguments["upscale_factor"]
+        blocks, width = arguments["num_blocks"], arguments["mid_channels"]
+        levels = scale.bit_length() - 1
+        widths = found.widths
+        down, up = _level_channels(scale, width)
 
-        self.interpolate = nn.Upsample(scale_factor=upscale_factor, mode="bicubic")
+        self.interpolate = nn.Upsample(scale_factor=scale, mode="bicubic")
         self.sub_mean = MeanShift(img_range, -1, train_mean_shift)
-        self.conv_first = nn.Conv2d(3, mid_channels, 3, padding=1)
+        self.conv_first = nn.Conv2d(3, width, 3, padding=1)
         self.down_blocks = nn.ModuleList(
-            DownBlock(channels, width, 2 * channels)
-            for channels, width in zip(down, widths, strict=False)
+            DownBlock(channels, inner, 2 * channels)
+            for channels, inner in zip(down, widths, strict=False)
         )
         self.up_blocks = nn.ModuleList()
         for level, channels in enumerate(up):
-            begin = levels + level * (num_blocks + 1)
-            inner = list(widths[begin : begin + num_blocks + 1])
+            begin = levels + level * (blocks + 1)
+            inner = list(widths[begin : begin + blocks + 1])
             self.up_blocks.append(UpBlock(channels, inner, down[levels - 1 - level]))
         tails = [2 * down[-1]] + [2 * channels for channels in reversed(down)]
         self.tails = nn.ModuleList(nn.Conv2d(channels, 3, 3, padding=1) for channels in tails)

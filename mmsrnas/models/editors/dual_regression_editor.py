@@ -69,7 +69,7 @@ class DualRegressionEditor(BaseEditModel):
             self.distillation.watch(self.generator)
 
     def _build_duals(self, cfg: dict) -> nn.ModuleList:
-        scale = getattr(self.generator, "upscale_factor", None)
+        scale: Any = getattr(self.generator, "upscale_factor", None)
         scale = scale or getattr(self.generator, "upscale", None)  # SwinIRNet
         given = cfg.get("upscale_factor")
         if self.pyramid and scale is None:
@@ -118,7 +118,7 @@ class DualRegressionEditor(BaseEditModel):
             )
 
     def forward_train(
-        self, inputs: Tensor, data_samples: DataSample | None = None, **kwargs: Any
+        self, inputs: Tensor, data_samples: Any = None, **kwargs: Any
     ) -> dict[str, Tensor]:
         """Losses of a batch.
 
@@ -156,7 +156,7 @@ class DualRegressionEditor(BaseEditModel):
 
     def _primal_loss(self, images: list[Tensor], targets: list[Tensor], paired: Tensor) -> Tensor:
         if not paired.any():
-            return 0 * sum(image.sum() for image in images)
+            return 0 * torch.stack([image.sum() for image in images]).sum()
         if not paired.all():
             images, targets = ([x[paired] for x in tensors] for tensors in (images, targets))
         loss = sum(self.pixel_loss(*pair) for pair in zip(images, targets, strict=True))

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -161,7 +162,7 @@ def ranked_paths(transitions: Sequence[Tensor]) -> Iterator[tuple[int, ...]]:
         reach.insert(0, (moves + ahead).max(axis=1))
     first = best_path(transitions)
     yield first
-    queue = [(-reach[0][0], (0,), 0.0)]
+    queue: list[Any] = [(-reach[0][0], (0,), 0.0)]
     while queue:
         _, path, score = heapq.heappop(queue)
         layer = len(path) - 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import reduce
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -169,7 +170,7 @@ class HiNASCell(nn.Module):
         Returns:
             The nodes, concatenated ``(N, nodes * C, H, W)``.
         """
-        states = [before_previous, previous]
+        states: list[Any] = [before_previous, previous]
         for edge in range(0, len(self.ops), 2):
             states.append(sum(self.ops[e](states[self.inputs[e]]) for e in (edge, edge + 1)))
         return torch.cat(states[2:], dim=1)
@@ -221,7 +222,7 @@ class MixedCell(nn.Module):
         self.activation = activation
         self.reference = reference
         self.with_cp = with_cp
-        self.edges = nn.ModuleList(
+        self.edges: Any = nn.ModuleList(
             nn.ModuleList(
                 build_op(op, channels, activation, affine=False) for op in HINAS_OPS[:SKIP]
             )
@@ -253,7 +254,7 @@ class MixedCell(nn.Module):
         return run(previous, before_previous, weights)
 
     def _reference(self, previous: Tensor, before_previous: Tensor, weights: Tensor) -> Tensor:
-        states = [before_previous, previous]
+        states: list[Any] = [before_previous, previous]
         edges = iter(zip(self.edges, weights, strict=True))
         for _ in range(self.num_nodes):
             node = 0
@@ -264,7 +265,7 @@ class MixedCell(nn.Module):
         return torch.cat(states[2:], dim=1)
 
     def _fused(self, previous: Tensor, before_previous: Tensor, weights: Tensor) -> Tensor:
-        states: list[Tensor | None] = [before_previous, previous] + [None] * self.num_nodes
+        states: list[Any] = [before_previous, previous] + [None] * self.num_nodes
         for source in range(self.num_nodes + 1):
             first = max(source - 1, 0)
             edges = [num_edges(node) + source for node in range(first, self.num_nodes)]

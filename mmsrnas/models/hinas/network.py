@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmsrnas.genotypes import Genotype, load_genotype
+from mmsrnas.genotypes import Genotype, HiNASGenotype, load_genotype
 from mmsrnas.registry import MODELS
 
 from .modules import ASPP, STEM_CHANNELS, HiNASBase, HiNASCell, conv_norm, sep_block
@@ -59,33 +59,33 @@ class HiNASNet(HiNASBase):
         variant: str | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        genotype = load_genotype(genotype, method="hinas").replace(
+        found: HiNASGenotype = load_genotype(genotype, method="hinas").replace(
             task=task,
             upscale_factor=upscale_factor,
             in_channels=in_channels,
             mid_channels=mid_channels,
             variant=variant,
         )
-        super().__init__(genotype, init_cfg)
-        self.genotype = genotype
-        activation = genotype.activation
+        super().__init__(found, init_cfg)
+        self.genotype = found
+        activation = found.activation
         self.act = build_activation(activation)
-        self.stem1 = conv_norm(genotype.in_channels, STEM_CHANNELS, 3)
+        self.stem1 = conv_norm(found.in_channels, STEM_CHANNELS, 3)
         self.stem2 = conv_norm(STEM_CHANNELS, STEM_CHANNELS, 3)
-        self.projections = nn.ModuleList()
+        self.projections: Any = nn.ModuleList()
         self.cells = nn.ModuleList()
         before_previous, previous = STEM_CHANNELS, STEM_CHANNELS
-        for edges, level in zip(genotype.cells, genotype.path, strict=True):
-            width = genotype.widths[level]
+        for edges, level in zip(found.cells, found.path, strict=True):
+            width = found.widths[level]
             self.projections.append(
                 nn.ModuleList(conv_norm(c, width, 1) for c in (previous, before_previous))
             )
             self.cells.append(HiNASCell(edges, width, activation))
-            before_previous, previous = previous, genotype.num_nodes * width
-        low = genotype.num_nodes * genotype.widths[0]
-        if genotype.low_level_cell is None:
+            before_previous, previous = previous, found.num_nodes * width
+        low = found.num_nodes * found.widths[0]
+        if found.low_level_cell is None:
             self.reduce = conv_norm(STEM_CHANNELS, low, 3, affine=False)
-        self.context = build_context(genotype.task, previous, activation)
+        self.context = build_context(found.task, previous, activation)
         self.low_level = conv_norm(low, LOW_LEVEL_CHANNELS, 1, activation=activation)
         self.decoder = nn.Sequential(
             sep_block(LOW_LEVEL_CHANNELS + DECODER_CHANNELS, DECODER_CHANNELS, activation),

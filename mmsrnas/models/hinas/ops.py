@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -46,16 +47,17 @@ def joint_batch_norm(
     Returns:
         Features ``(N, G * C, H, W)``.
     """
-    first = norms[0]
+    first: Any = norms[0]
     channels = first.num_features
-    mean = torch.cat([norm.running_mean for norm in norms])
-    var = torch.cat([norm.running_var for norm in norms])
+    means: list[Any] = [norm.running_mean for norm in norms]
+    variances: list[Any] = [norm.running_var for norm in norms]
+    mean, var = torch.cat(means), torch.cat(variances)
     weight = None if scales is None else scales.repeat_interleave(channels)
     out = F.batch_norm(x, mean, var, weight, None, first.training, first.momentum, first.eps)
     if first.training:
-        torch._foreach_copy_([norm.running_mean for norm in norms], mean.split(channels))
-        torch._foreach_copy_([norm.running_var for norm in norms], var.split(channels))
-        torch._foreach_add_([norm.num_batches_tracked for norm in norms], 1)
+        torch._foreach_copy_(means, mean.split(channels))
+        torch._foreach_copy_(variances, var.split(channels))
+        torch._foreach_add_([norm.get_buffer("num_batches_tracked") for norm in norms], 1)
     return out
 
 
@@ -82,7 +84,7 @@ def _input_kernel(kernel: Tensor, activation: nn.Module) -> Tensor:
     return kernel
 
 
-def _repeat_activated(activated: Tensor, activations: Sequence[nn.Module]) -> Tensor:
+def _repeat_activated(activated: Tensor, activations: Sequence[Any]) -> Tensor:
     """One copy for each activation of what :func:`preactivate` returns."""
     if isinstance(activations[0], nn.PReLU):
         positive, negative = activated.chunk(2, dim=1)
@@ -90,7 +92,7 @@ def _repeat_activated(activated: Tensor, activations: Sequence[nn.Module]) -> Te
     return activated.repeat(1, len(activations), 1, 1)
 
 
-def _activate_groups(x: Tensor, activations: Sequence[nn.Module]) -> Tensor:
+def _activate_groups(x: Tensor, activations: Sequence[Any]) -> Tensor:
     """Activates each group of channels, in place where the gradient allows it."""
     if isinstance(activations[0], nn.PReLU):
         slopes = torch.cat([act.weight for act in activations])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +73,8 @@ class HiNASSupernet(HiNASBase):
         ValueError: Another argument is.
     """
 
+    impossible: Tensor
+
     def __init__(
         self,
         task: str = "sr",
@@ -97,7 +100,7 @@ class HiNASSupernet(HiNASBase):
             raise ValueError(f"alpha_scope: expected one of {ALPHA_SCOPES}, got {alpha_scope!r}.")
         cell = (("skip_connect", 0), ("skip_connect", 1)) * num_nodes
         # What alpha and beta do not decide; building it checks all of these arguments.
-        template = HiNASGenotype(
+        fields: dict[str, Any] = dict(
             cells=(cell,) * num_cells,
             path=(0,) * num_cells,
             mid_channels=mid_channels,
@@ -108,6 +111,7 @@ class HiNASSupernet(HiNASBase):
             in_channels=in_channels,
             variant=variant,
         )
+        template = HiNASGenotype(**fields)
         if len(template.widths) > num_cells + 1:
             raise ValueError(
                 f"width_multipliers: {num_cells} cells reach 1 to {num_cells + 1} levels, "
@@ -138,8 +142,8 @@ class HiNASSupernet(HiNASBase):
 
     def _build_trellis(self, with_cp: bool) -> None:
         template, trellis = self.template, self.trellis
-        self.routers = nn.ModuleList()
-        self.cells = nn.ModuleList()
+        self.routers: Any = nn.ModuleList()
+        self.cells: Any = nn.ModuleList()
         for layer in range(trellis.num_cells):
             targets = [trellis.targets(layer, i) for i in range(trellis.levels[layer])]
             self.routers.append(
@@ -303,9 +307,9 @@ class HiNASSupernet(HiNASBase):
         for level, (router, y) in enumerate(zip(self.routers[layer], outputs, strict=True)):
             for target, routed in router(y).items():
                 received[target][level] = moves[level, target - level + 1], routed
-        inputs = [sum(w * routed for w, routed in terms.values()) for terms in received]
+        inputs: list[Any] = [sum(w * routed for w, routed in terms.values()) for terms in received]
         cells = self.cells[layer]
-        results = []
+        results: list[Any] = []
         for target, terms in enumerate(received):
             before, weights = before_previous[target], self.cell_weights(layer, target)
             if self.discrete:

@@ -1,6 +1,7 @@
 """Initial weights with which all architectures of a supernet start as about the same function."""
 
 from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -38,7 +39,7 @@ def _identity(conv: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
     """The kernel that hands every channel on, to or from all pixels of its window alike."""
     weight = torch.zeros_like(conv.weight)
     inputs, outputs, stride = conv.in_channels, conv.out_channels, conv.stride[0]
-    start = conv.padding[0] // conv.dilation[0]
+    start = cast(int, conv.padding[0]) // conv.dilation[0]
     window = (slice(start, start + stride),) * 2
     for output in range(outputs):
         if isinstance(conv, nn.ConvTranspose2d):

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -143,6 +144,7 @@ class HNASSpace:
             if not 0 <= token < size:
                 raise GenotypeError(f"token {index}: expected 0..{size - 1}, got {token}.")
         half = 4 * self.num_nodes
+        scale: Any = self.upscale_factor
         return HNASGenotype(
             normal=_edges(tokens[:half], self.normal_ops),
             upsampling=_edges(tokens[half:-1], self.upsampling_ops),
@@ -150,7 +152,7 @@ class HNASSpace:
             num_cells=self.num_cells,
             mid_channels=self.mid_channels,
             global_skip=self.global_skip,
-            upscale_factor=self.upscale_factor,
+            upscale_factor=scale,
             in_channels=self.in_channels,
         )
 
@@ -192,7 +194,7 @@ def _check_ops(
             )
 
 
-def _edges(tokens: Sequence[int], ops: Sequence[str]) -> tuple[tuple[str, int], ...]:
+def _edges(tokens: Sequence[int], ops: Sequence[str]) -> tuple[tuple[Any, int], ...]:
     return tuple(
         (ops[tokens[node + 2 + edge]], tokens[node + edge])
         for node in range(0, len(tokens), 4)

@@ -136,7 +136,7 @@ class HNASBase(BaseModule):
         self.conv_last = nn.Conv2d(width, in_channels, 3, padding=1)
         if global_skip:
             nn.init.zeros_(self.conv_last.weight)
-            nn.init.zeros_(self.conv_last.bias)
+            nn.init.zeros_(self.conv_last.get_parameter("bias"))
 
     def run_cells(
         self, x: Tensor, cells: Sequence[tuple[Callable[[Tensor, Tensor], Tensor], bool]]

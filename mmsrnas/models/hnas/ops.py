@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -85,7 +86,8 @@ class UpDownProjection(nn.Module):
 
     def __init__(self, channels: int, upscale_factor: int) -> None:
         super().__init__()
-        args = dict(kernel_size=upscale_factor + 4, stride=upscale_factor, padding=2)
+        size = upscale_factor + 4
+        args: dict[str, Any] = dict(kernel_size=size, stride=upscale_factor, padding=2)
 
         def up() -> nn.Module:
             return nn.Sequential(nn.ConvTranspose2d(channels, channels, **args), nn.PReLU())

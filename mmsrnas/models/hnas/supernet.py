@@ -45,7 +45,7 @@ class SharedCell(HNASCell):
         upsamples: bool,
     ) -> None:
         super().__init__(channels, num_nodes, norm=True)
-        self.edges = nn.ModuleList(
+        self.edges: Any = nn.ModuleList(
             nn.ModuleDict(
                 {
                     name: build_op(

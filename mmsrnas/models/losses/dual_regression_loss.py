@@ -1,6 +1,8 @@
 """The closed loop of dual regression."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -82,4 +84,4 @@ class DualRegressionLoss(nn.Module):
 
 def _levels(duals: Sequence[nn.Module], images: Sequence[Tensor], lrs: Sequence[Tensor]) -> Tensor:
     levels = zip(duals, images, lrs, strict=True)
-    return sum(_distance(dual(image), lr) for dual, image, lr in levels)
+    return reduce(add, (_distance(dual(image), lr) for dual, image, lr in levels))

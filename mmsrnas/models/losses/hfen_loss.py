@@ -24,6 +24,9 @@ class HFENLoss(nn.Module):
         data_range: Maximum pixel value of the images.
     """
 
+    gauss: Tensor
+    laplace: Tensor
+
     def __init__(self, loss_weight: float = 0.2, data_range: float = 1.0) -> None:
         super().__init__()
         self.loss_weight = loss_weight

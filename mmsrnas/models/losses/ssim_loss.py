@@ -36,6 +36,8 @@ class SSIMLoss(nn.Module):
         ValueError: Unknown ``mode``.
     """
 
+    gauss: Tensor
+
     def __init__(
         self, loss_weight: float = 1.0, mode: str = "log", data_range: float = 1.0
     ) -> None:

@@ -1,6 +1,8 @@
 """The sum of several losses where an editor takes one."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 from torch import Tensor, nn
 
@@ -30,4 +32,4 @@ class SumLoss(nn.Module):
         Returns:
             Scalar loss.
         """
-        return sum(loss(pred, target) for loss in self.losses)
+        return reduce(add, (loss(pred, target) for loss in self.losses))
