@@ -38,10 +38,17 @@ def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
         with torch.inference_mode(), autocast:
             run(image)
 
+    with _threads(target):
+        yield call
+
+
+@contextmanager
+def _threads(target: Target) -> Iterator[None]:
+    before = torch.get_num_threads()
     if target.device == "cpu":
         torch.set_num_threads(target.threads)
     try:
-        yield call
+        yield
     finally:
         torch.set_num_threads(before)
 
@@ -131,15 +138,10 @@ def prepare_operator(operator: Operator, target: Target) -> Iterator[Callable[[]
 
     args = [real(spec) for spec in specs]
     kwargs = {key: real(spec) for key, spec in named.items()}
-    before = torch.get_num_threads()
 
     def call() -> None:
         with torch.inference_mode():
             func(*args, **kwargs)
 
-    if target.device == "cpu":
-        torch.set_num_threads(target.threads)
-    try:
+    with _threads(target):
         yield call
-    finally:
-        torch.set_num_threads(before)
