@@ -25,7 +25,6 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
     """Makes a network ready; yields what runs it once."""
     layout = _LAYOUTS[target.memory_format]
-    before = torch.get_num_threads()
     network = _to_layout(copy.deepcopy(network).eval().to(target.device), layout)
     image = torch.rand(1, in_channels_of(network), *target.input_size, device=target.device)
     image = image.contiguous(memory_format=layout)
