@@ -12,8 +12,8 @@ class Operator:
 
     Attributes:
         key: Name, shapes and attributes; operators of one key take the same time.
-        kind: ``'conv'``, ``'depthwise'``, ``'pointwise'``, ``'pointer'`` for those that move no
-            data, else ``'memory'``.
+        kind: ``'conv'``, ``'depthwise'`` or ``'pointwise'`` for convolutions, else
+            ``'memory'``.
         spec: What the runtime runs it from.
     """
 
