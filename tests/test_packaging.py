@@ -63,7 +63,7 @@ def test_wheel_asks_for_no_variant_of_openmmlab(wheel):
     _, metadata = wheel
     assert f"\nVersion: {mmsrnas.__version__}\n" in metadata
     required = re.findall(r"^Requires-Dist: ([\w.-]+)(?!.*extra)", metadata, re.MULTILINE)
-    assert set(required) == {"msgspec", "numpy", "scipy", "torch"}
+    assert set(required) == {"msgspec", "numpy", "platformdirs", "scipy", "torch"}
 
 
 def test_model_index_names_every_metafile():
