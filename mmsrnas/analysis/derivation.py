@@ -24,7 +24,7 @@ class Derived:
     """A genotype within a budget.
 
     Attributes:
-        genotype: The genotype, its width scaled.
+        genotype: The genotype, its width scaled where it has one.
         cost: What its network costs.
         budget: The most that it was allowed to.
         rank: Its place among the preferences of the search, from 0 on.
@@ -55,7 +55,8 @@ def derive(
     """Takes the genotype that a search prefers among those within a budget.
 
     Where one of them fits at the width of the search, it is widened as far as the budget goes.
-    Where none does, the one that the search likes best is narrowed until it fits.
+    Where none does, the one that the search likes best is narrowed until it fits. A genotype that
+    has no ``mid_channels``, because the search has chosen its widths, is taken as it is.
 
     Args:
         supernet: The supernet of the search; the ``mid_channels`` of its genotypes is the width.
@@ -64,13 +65,20 @@ def derive(
         mid_channels: A fixed width; nothing is scaled then.
 
     Raises:
-        ValueError: The budget is not positive or out of reach; the least possible is named.
+        ValueError: The budget is not positive or out of reach; the least possible is named. Or
+            ``mid_channels`` is given for genotypes that have no such field.
     """
     if not budget > 0:
         raise ValueError(f"budget: expected a positive number of {cost.unit}, got {budget!r}.")
     tried = list(islice(supernet.preferences(), MAX_TRIED))
+    has_width = hasattr(tried[0], "mid_channels")
+    if mid_channels and not has_width:
+        raise ValueError(
+            f"mid_channels: the widths of an '{tried[0].method}' genotype are part of the search."
+        )
     if mid_channels:
         tried = [genotype.replace(mid_channels=mid_channels) for genotype in tried]
+    fixed = mid_channels is not None or not has_width
     costs: list[float] = []
     for genotype in tried:
         costs.append(cost(supernet.build_network(genotype)))
@@ -78,13 +86,14 @@ def derive(
             break
     rank = len(costs) - 1
     if costs[rank] > budget:
-        if mid_channels:
+        if fixed:
+            width = f" with {mid_channels} channels" if mid_channels else ""
             raise ValueError(
-                f"budget: the cheapest of {len(costs)} architectures with {mid_channels} channels "
-                f"costs {min(costs):,.4g} {cost.unit}; {budget:,.4g} are out of reach."
+                f"budget: the cheapest of {len(costs)} architectures{width} costs "
+                f"{min(costs):,.4g} {cost.unit}; {budget:,.4g} are out of reach."
             )
         rank = 0
-    if mid_channels:
+    if fixed:
         return Derived(tried[rank], costs[rank], budget, rank, cost.unit)
     favourite = tried[rank]
     found = scale_to_budget(

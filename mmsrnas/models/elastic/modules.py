@@ -1,0 +1,108 @@
+"""What the supernet and the networks of the elastic space have in common."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmsrnas.genotypes import ElasticGenotype
+
+from .ops import activate, finish
+
+__all__ = ["RepConv", "plain_conv", "run_chain"]
+
+EXPANSION = 2
+"""Inner channels of the expanding branch, in channels of the input."""
+SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
+LAPLACE = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
+
+
+def plain_conv(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv2d:
+    """A convolution that keeps the size."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+
+
+class RepConv(nn.Conv2d):
+    """Convolution whose kernel is a sum of linear branches, and whose widths can be cut.
+
+    The branches are those of RepVGG (arXiv 2101.03697) and ECBSR (ACM MM 2021): a plain kernel, a
+    1x1 that expands before a kernel, a 1x1 that starts as the identity, and 1x1 before fixed Sobel
+    and Laplacian filters. They are summed before they meet the image, so that a training step
+    costs one convolution, and exactly also at the borders, because the sum has the only bias.
+
+    Args:
+        in_channels: Most input channels.
+        out_channels: Most output channels.
+        kernel_size: Odd kernel size, at least 3.
+    """
+
+    filters: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        inner, margin = EXPANSION * in_channels, kernel_size // 2 - 1
+        point = torch.zeros(3, 3)
+        point[1, 1] = 1
+        sobel, laplace = torch.tensor(SOBEL) / 8, torch.tensor(LAPLACE) / 8
+        filters = [F.pad(f, (margin,) * 4) for f in (point, sobel, sobel.T, laplace)]
+        self.register_buffer("filters", torch.stack(filters), persistent=False)
+        self.points = nn.Parameter(torch.zeros(len(filters), out_channels, in_channels))
+        self.expand = nn.Parameter(torch.randn(inner, in_channels) / in_channels**0.5)
+        self.contract = nn.Parameter(torch.zeros(out_channels, inner, kernel_size, kernel_size))
+        nn.init.eye_(self.points.data[0])
+
+    def parts(self, in_channels: int, out_channels: int) -> tuple[Tensor, Tensor]:
+        """Kernel and bias between the first channels."""
+        kernel = self.weight[:out_channels, :in_channels]
+        expand, contract = self.expand[:, :in_channels], self.contract[:out_channels]
+        points = self.points[:, :out_channels, :in_channels]
+        kernel = kernel + torch.einsum("omhw,mi->oihw", contract, expand)
+        kernel = kernel + torch.einsum("foi,fhw->oihw", points, self.filters)
+        assert self.bias is not None
+        return kernel, self.bias[:out_channels]
+
+    def forward(self, x: Tensor, out_channels: int | None = None) -> Tensor:
+        """Convolves.
+
+        Args:
+            x: Features ``(N, C, H, W)`` of at most ``in_channels`` channels.
+            out_channels: How many of the first output channels to make; all if None.
+        """
+        kernel, bias = self.parts(x.shape[1], out_channels or self.out_channels)
+        return F.conv2d(x, kernel, bias, padding="same")
+
+    @torch.no_grad()
+    def fold_into(self, conv: nn.Conv2d) -> None:
+        """Gives a plain convolution of at most the same widths the summed kernel."""
+        kernel, bias = self.parts(conv.in_channels, conv.out_channels)
+        conv.weight.copy_(kernel)
+        assert conv.bias is not None
+        conv.bias.copy_(bias)
+
+
+def run_chain(
+    genotype: ElasticGenotype,
+    x: Tensor,
+    convs: Sequence[Callable[[Tensor], Tensor]],
+    slopes: Sequence[Tensor | None],
+) -> Tensor:
+    """Runs the network of a genotype.
+
+    Args:
+        genotype: The genotype.
+        x: Images ``(N, in_channels, H, W)`` in [0, 1].
+        convs: Stem, convolutions of the blocks, head.
+        slopes: Negative slopes of the activations behind stem and blocks, for ``'prelu'``.
+
+    Returns:
+        Images ``(N, in_channels, s * H, s * W)``, not clamped.
+    """
+    scale = genotype.upscale_factor
+    x = x.contiguous(memory_format=torch.channels_last)
+    features = activate(genotype.activation, convs[0](x), slopes[0])
+    for op, conv, slope in zip(genotype.ops, convs[1:], slopes[1:], strict=False):
+        features = finish(op, features, conv(features), genotype.activation, slope)
+    y = F.pixel_shuffle(convs[-1](features), scale)
+    # At scale 1 the input is its own interpolation.
+    return y + (x if scale == 1 else F.interpolate(x, scale_factor=scale, mode=genotype.anchor))

@@ -1,0 +1,49 @@
+"""Operations of an elastic block: one convolution each, and what follows it."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["KERNEL_SIZES", "NEGATIVE_SLOPE", "activate", "finish"]
+
+KERNEL_SIZES = {"conv_3x3": 3, "conv_5x5": 5, "gate_3x3": 3}
+"""Kernel size of the convolution of each operation."""
+NEGATIVE_SLOPE = 0.1
+
+
+def activate(name: str, x: Tensor, slopes: Tensor | None) -> Tensor:
+    """Runs an activation.
+
+    Args:
+        name: Name of the activation.
+        x: Features ``(N, C, H, W)``.
+        slopes: Negative slopes of at least C channels, for ``'prelu'``.
+    """
+    if name == "prelu":
+        assert slopes is not None
+        return F.prelu(x, slopes[: x.shape[1]])
+    if name == "leaky_relu":
+        return F.leaky_relu(x, NEGATIVE_SLOPE)
+    return {"silu": F.silu, "gelu": F.gelu}[name](x)
+
+
+def finish(op: str, x: Tensor, y: Tensor, activation: str, slopes: Tensor | None) -> Tensor:
+    """What an operation does behind its convolution.
+
+    ``gate_3x3`` is the parameter-free attention of SPAN (arXiv 2311.12770): the features, with the
+    input added where it has as many channels, times an odd function of the convolution.
+
+    Args:
+        op: Name of the operation.
+        x: Input of the convolution ``(N, C, H, W)``.
+        y: Output of the convolution ``(N, C', H, W)``.
+        activation: Name of the activation of the network.
+        slopes: Its negative slopes, for ``'prelu'``.
+
+    Returns:
+        Features ``(N, C', H, W)``.
+    """
+    if op != "gate_3x3":
+        return activate(activation, y, slopes)
+    features = y + x if x.shape[1] == y.shape[1] else y
+    return features * (torch.sigmoid(y) - 0.5)
