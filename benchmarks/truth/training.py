@@ -27,7 +27,7 @@ class Recipe:
     """
 
     iterations: int = 1000
-    lr: float = 3e-3
+    lr: float = 2e-3
     batch_size: int = 8
     patch_size: int = 24
     sigma: float = 0.0
