@@ -1,7 +1,7 @@
 """The elastic search against handmade, published and random networks of the same latency.
 
-    python -m benchmarks.elastic_front --data DIR              # everything, row by row
-    python -m benchmarks.elastic_front --data DIR --shard 0/2  # the first of two processes
+    python benchmarks/elastic_front.py --data DIR              # everything, row by row
+    python benchmarks/elastic_front.py --data DIR --shard 0/2  # the first of two processes
 
 DIR holds ``train/photos``, ``valid/photos``, ``bench/Set5`` and ``bench/Set14``. Needs the extras
 ``evolution`` and ``peers``. The budgets are the latencies of Compact at 8, 16 and 24 channels.
@@ -28,16 +28,16 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+from truth.images import Images, held_out_sets, sample_batch, training_images
+from truth.training import Recipe, evaluate, train
 
-from benchmarks.truth.images import Images, held_out_sets, sample_batch, training_images
-from benchmarks.truth.training import Recipe, evaluate, train
 from mmsrnas.analysis.evolution import evolve
 from mmsrnas.analysis.front import Scored, pareto_front
 from mmsrnas.analysis.scaling import scale_to_budget
 from mmsrnas.costs import Cost, count_multi_adds, count_params
 from mmsrnas.datasets import imresize
 from mmsrnas.files import atomic_write
-from mmsrnas.genotypes import ElasticGenotype, load_genotype
+from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.latency import measure_all
 from mmsrnas.models import DLSRNet, ElasticNet, ElasticSupernet, HNASNet
 from mmsrnas.models.elastic.cost import ChainCost
@@ -67,7 +67,7 @@ def build_supernet() -> ElasticSupernet:
         num_cells=(2, 4, 6, 8, 10, 12),
         mid_channels=(8, 16, 24, 32),
         ops=("conv_3x3", "gate_3x3"),
-        activations=("leaky_relu", "prelu"),
+        activations=("silu", "gelu"),
         cells_per_stage=4,
         upscale_factor=SCALE,
     )
@@ -151,10 +151,13 @@ def deployed(net: nn.Module) -> nn.Module:
 # The supernet
 
 
-def train_supernet(folder: Path, images: Images, recipe: Recipe) -> ElasticSupernet:
+def train_supernet(folder: Path, images: Images, recipe: Recipe) -> tuple[ElasticSupernet, float]:
     """Trains the supernet by the sandwich rule, with the recipe of the networks.
 
-    Writes its CPU seconds beside it. A checkpoint every 100 iterations makes it resumable.
+    A checkpoint every 100 iterations makes it resumable.
+
+    Returns:
+        The supernet and its CPU seconds.
     """
     from mmsrnas.models.editors import SandwichEditor
 
@@ -172,7 +175,7 @@ def train_supernet(folder: Path, images: Images, recipe: Recipe) -> ElasticSuper
         spent = state.pop("seconds")
         for name, part in parts.items():
             part.load_state_dict(state[name])
-    start = time.process_time()
+    seconds, start = spent, time.process_time()
     for iteration in range(int(editor.steps), recipe.iterations):
         rng = np.random.default_rng((0, iteration))
         batch = sample_batch(images, recipe.batch_size, recipe.patch_size, SCALE, rng)
@@ -189,7 +192,7 @@ def train_supernet(folder: Path, images: Images, recipe: Recipe) -> ElasticSuper
             with atomic_write(path) as partial:
                 state = {name: part.state_dict() for name, part in parts.items()}
                 torch.save(state | {"seconds": seconds}, partial)
-    return net.eval()
+    return net.eval(), seconds
 
 
 class Judge:
@@ -257,12 +260,13 @@ class Planner:
     evaluations: int
     count: int
 
-    def plan(self) -> dict[str, list[dict]]:
-        """Networks for the front, and random ones for the ranks."""
+    def plan(self) -> dict[str, Any]:
+        """Networks for the front, random ones for the ranks, and CPU seconds of the selection."""
         start = time.process_time()
         judged = evolve(self.net.space, self.judge, self.evaluations)
         self.judge.save()
-        print(f"selection: {time.process_time() - start:.0f} CPU s", flush=True)
+        seconds = time.process_time() - start
+        print(f"selection: {seconds:.0f} CPU s", flush=True)
         for scored in pareto_front(judged):
             print(f"  {scored.cost:6.2f} ms {scored.psnr:.3f} dB", flush=True)
         front = []
@@ -277,7 +281,7 @@ class Planner:
         measured = self.measured([*front, *ranks])
         for spec, milliseconds in zip([*front, *ranks], measured, strict=True):
             spec["latency_ms"] = round(milliseconds, 3)
-        return {"front": front, "ranks": ranks}
+        return {"seconds": {"selection": round(seconds)}, "front": front, "ranks": ranks}
 
     def networks_of(self, budget: float, judged: list[Scored]) -> Iterator[dict]:
         """All networks of one budget."""
@@ -290,7 +294,9 @@ class Planner:
                 yield name | self.spec(scored)
         for name, (kind, builder, step) in SCALED.items():
             try:
-                found = scale_to_budget(lambda w, b=builder: deployed(b(w)), self.cost, budget, step)
+                found = scale_to_budget(
+                    lambda w, b=builder: deployed(b(w)), self.cost, budget, step
+                )
             except ValueError as error:
                 print(f"{name} has no width for {budget:.2f} ms: {error}", flush=True)
                 continue
@@ -441,9 +447,7 @@ def report(out: Path) -> None:
         inherited, trained, latency = (np.array([float(r[c]) for r in ranks]) for c in columns)
         print(f"{len(ranks)} ranks: Spearman {spearmanr(inherited, trained).statistic:.3f}")
         fits = [np.polynomial.Polynomial.fit(np.log(latency), y, 2) for y in (inherited, trained)]
-        rest = [
-            y - fit(np.log(latency)) for y, fit in zip((inherited, trained), fits, strict=True)
-        ]
+        rest = [y - fit(np.log(latency)) for y, fit in zip((inherited, trained), fits, strict=True)]
         print(f"at equal latency (residuals of a parabola): {spearmanr(*rest).statistic:.3f}")
     cells: dict[tuple[float, str], list[np.ndarray]] = {}
     names = ("psnr_set5", "psnr_set14", "psnr_valid", "latency_ms")
@@ -470,22 +474,28 @@ def alone(path: Path) -> Iterator[None]:
 def load_plan(args: argparse.Namespace, images: Images, held: Images, recipe: Recipe) -> dict:
     """The plan, made first where it is not there yet."""
     args.work.mkdir(parents=True, exist_ok=True)
-    path = args.work / "plan.json"
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "elastic_plan.json"
     with alone(args.work / "lock"):
         if not path.is_file():
-            net = train_supernet(args.work, images, recipe)
+            net, seconds = train_supernet(args.work, images, recipe)
             cost = calibrated_cost(args.work)
             judge = Judge(net, proxy_images(held), cost, args.work / "judged.json")
             plan = Planner(net, judge, cost, args.evaluations, args.candidates).plan()
+            plan["seconds"]["supernet"] = round(seconds)
             with atomic_write(path) as partial:
                 partial.write_text(json.dumps(plan, indent=1))
     return json.loads(path.read_text())
 
 
 def jobs(plan: dict, seeds: int) -> Iterator[tuple[str, dict, int]]:
-    """All trainings: the front of the first seed, the ranks, the front of the other seeds."""
+    """All trainings: the front of the first seed, the ranks, the front of the other seeds.
+
+    Published networks, which are no part of the comparison over seeds, are trained once.
+    """
     for seed in range(seeds):
-        yield from (("front", spec, seed) for spec in plan["front"])
+        front = [s for s in plan["front"] if seed == 0 or s["kind"] != "published"]
+        yield from (("front", spec, seed) for spec in front)
         if seed == 0:
             yield from (("ranks", spec, 0) for spec in plan["ranks"])
 
@@ -510,7 +520,7 @@ def main() -> None:
         parser.error("--data is needed, except with --report")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     shard, shards = map(int, args.shard.split("/"))
-    recipe = Recipe(args.iterations)
+    recipe = Recipe(args.iterations, lr=1e-3, batch_size=16, patch_size=24)
     images = training_images(args.data / "train", SCALE, gray=False)
     held = held_out_sets(args.data / "train", SCALE, gray=False)["photos"]
     plan = load_plan(args, images, held, recipe)
@@ -531,9 +541,7 @@ def work(plan: dict, args: Any, shard: int, shards: int, *data: Any) -> None:
             append_row(ranks, RANK_COLUMNS, rank_row(spec, images, held, recipe))
             continue
         key = (str(spec["budget_ms"]), spec["network"], str(seed))
-        if any(
-            (row["budget_ms"], row["network"], row["seed"]) == key for row in read_rows(front)
-        ):
+        if any((row["budget_ms"], row["network"], row["seed"]) == key for row in read_rows(front)):
             continue
         append_row(front, FRONT_COLUMNS, front_row(spec, seed, images, sets, recipe))
 

@@ -1,6 +1,6 @@
 """The contract between searchable models and the engine: typed protocols, nothing else."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -295,4 +295,8 @@ class SandwichSupernet(RankedSupernet, Protocol):
 
     def extract(self, genotype: Any) -> torch.nn.Module:
         """The network of a genotype with the shared weights."""
+        ...
+
+    def genotype_cost(self, cost: Callable[[torch.nn.Module], float]) -> Callable[[Any], float]:
+        """The cost of genotypes, faster than by building each network."""
         ...

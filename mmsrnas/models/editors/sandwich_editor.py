@@ -82,7 +82,8 @@ class SandwichEditor(BaseEditModel):
             ``loss_largest``, ``loss_smallest`` and, where there are any, ``loss_random``.
         """
         hr, space = data_samples.gt_img, self.generator.space
-        draws = torch.Generator().manual_seed(self.seed * 2**32 + int(self.steps))
+        # The generator uses 32 bits of its seed: a prime keeps the sequences of two seeds apart.
+        draws = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.steps))
         self.steps += 1
         largest, *others = map(space.decode, space.sandwich(self.num_random, draws))
         teacher = self.generator(inputs, largest, **kwargs)

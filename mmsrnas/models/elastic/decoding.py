@@ -45,7 +45,7 @@ class ElasticSpace:
     num_cells: tuple[int, ...]
     mid_channels: tuple[int, ...]
     ops: tuple[str, ...] = ELASTIC_OPS
-    activations: tuple[str, ...] = ("leaky_relu", "prelu")
+    activations: tuple[str, ...] = ("silu", "gelu")
     cells_per_stage: int = 4
     anchor: str = "nearest"
     upscale_factor: int = 2

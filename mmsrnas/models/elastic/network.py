@@ -84,7 +84,7 @@ class ElasticNet(BaseModule):
             Images ``(N, in_channels, s * H, s * W)``, not clamped.
         """
         convs = self.convolutions()
-        slopes = [self.slopes[str(i)] if str(i) in self.slopes else None for i in range(len(convs))]
+        slopes = [self.slopes.get(str(i)) for i in range(len(convs))]
         return run_chain(self.genotype, x, convs, slopes)
 
     def fold(self) -> "ElasticNet":

@@ -1,6 +1,6 @@
 """The elastic supernet: the weights of all depths, widths and operations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mmsrnas.genotypes import ELASTIC_OPS, ElasticGenotype
 from mmsrnas.registry import MODELS
 
+from .cost import ChainCost
 from .decoding import ElasticSpace
 from .modules import RepConv, run_chain
 from .network import ElasticNet
@@ -60,7 +61,7 @@ class ElasticSupernet(BaseModule):
         num_cells: Sequence[int] = (4, 6, 8, 10, 12, 14, 16),
         mid_channels: Sequence[int] = (16, 24, 32, 48),
         ops: Sequence[str] = ELASTIC_OPS,
-        activations: Sequence[str] = ("leaky_relu", "prelu"),
+        activations: Sequence[str] = ("silu", "gelu"),
         cells_per_stage: int = 4,
         anchor: str = "nearest",
         upscale_factor: int = 2,
@@ -141,13 +142,16 @@ class ElasticSupernet(BaseModule):
         """The network of a genotype, freshly initialised."""
         return ElasticNet(genotype)
 
+    @staticmethod
+    def genotype_cost(cost: Callable[[nn.Module], float]) -> ChainCost:
+        """The cost of genotypes from that of a few small networks."""
+        return ChainCost(cost)
+
     @torch.no_grad()
     def extract(self, genotype: ElasticGenotype) -> ElasticNet:
         """The network of a genotype with the shared weights, as plain convolutions."""
         network = ElasticNet(genotype).to(self.stem.weight)
-        for conv, target in zip(
-            self.convolutions(genotype), network.convolutions(), strict=True
-        ):
+        for conv, target in zip(self.convolutions(genotype), network.convolutions(), strict=True):
             conv.fold_into(target)
         for index, slopes in network.slopes.items():
             slopes.copy_(self.slopes[int(index), : len(slopes)])

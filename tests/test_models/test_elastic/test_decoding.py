@@ -28,7 +28,7 @@ def test_tokens_and_genotypes_are_each_other():
     genotype = SPACE.decode([1, 1, 0, 1, 0, 1, 0])
     assert genotype.ops == ("conv_3x3", "gate_3x3", "conv_3x3")
     assert genotype.widths == (8, 8, 16)
-    assert genotype.activation == "prelu"
+    assert genotype.activation == "gelu"
     # What a network of one block does not have, does not matter.
     assert SPACE.encode(SPACE.decode([0, 0, 1, 1, 1, 1, 1])) == [0, 0, 1, 0, 1, 0, 0]
 
@@ -75,7 +75,7 @@ def test_genotypes_of_other_spaces_are_refused():
         dict(ops=("conv_5x5",) * 3),
         dict(widths=(8, 16, 16)),
         dict(ops=("conv_3x3",) * 2, widths=(8, 8)),
-        dict(activation="silu"),
+        dict(activation="prelu"),
         dict(anchor="bicubic"),
     ):
         with pytest.raises(GenotypeError, match="not in the search space"):
