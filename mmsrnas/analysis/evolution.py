@@ -1,6 +1,6 @@
 """Multi-objective search among the networks of a trained supernet."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -117,19 +117,15 @@ def _nsga2(space: SandwichSpace, population: int, seed: int) -> Any:
         def _do(self, problem: Any, X: Any, **kwargs: Any) -> Any:  # noqa: N803
             return _canonical(space, X)
 
-    generator = torch.Generator().manual_seed(seed)
-    rows = space.sandwich(population - 2, generator).numpy()
-    algorithm = NSGA2(
-        pop_size=population,
-        sampling=_canonical(space, rows),
-        crossover=UX(),
-        mutation=Redraw(),
-        repair=Canonical(),
-        eliminate_duplicates=True,
+    rows = space.sandwich(population - 2, torch.Generator().manual_seed(seed))
+    # The annotations of pymoo name the defaults for real numbers, not what it takes.
+    operators: dict[str, Any] = dict(
+        sampling=_canonical(space, rows), crossover=UX(), mutation=Redraw(), repair=Canonical()
     )
+    algorithm = NSGA2(pop_size=population, eliminate_duplicates=True, **operators)
     problem = Problem(n_var=len(sizes), n_obj=2, xl=np.zeros(len(sizes)), xu=sizes - 1, vtype=int)
     return algorithm.setup(problem, seed=seed, termination=("n_gen", np.iinfo(np.int32).max))
 
 
-def _canonical(space: Any, rows: Sequence[Sequence[int]]) -> np.ndarray:
+def _canonical(space: Any, rows: Iterable[Any]) -> np.ndarray:
     return np.array([space.encode(space.decode(row)) for row in rows])

@@ -61,4 +61,4 @@ def hypervolume(candidates: Sequence[HasScores], worst_psnr: float, worst_cost: 
     inside = [c for c in candidates if c.cost <= worst_cost and c.psnr >= worst_psnr]
     front = pareto_front(inside)
     ends = [c.cost for c in front[1:]] + [worst_cost]
-    return sum((c.psnr - worst_psnr) * (end - c.cost) for c, end in zip(front, ends, strict=True))
+    return sum((c.psnr - worst_psnr) * (end - c.cost) for c, end in zip(front, ends, strict=False))

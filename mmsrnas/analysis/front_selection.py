@@ -88,7 +88,7 @@ def inherited_psnr(network: nn.Module, images: Iterable[tuple[Tensor, Tensor]]) 
     for lr, hr in images:
         scale = hr.shape[-1] // lr.shape[-1]
         border = scale if scale > 1 else 0
-        metric = PSNR(crop_border=border, convert_to="Y" if lr.shape[1] == 3 else None)
+        metric: Any = PSNR(crop_border=border, convert_to="Y" if lr.shape[1] == 3 else None)
         sr = network(lr)
         pairs = zip(hr.mul(255).cpu(), sr.mul(255).cpu(), strict=True)
         values += [float(metric.process_image(truth, image, None)) for truth, image in pairs]
