@@ -3,7 +3,8 @@
 Works for any supernet. With a budget (``--max-latency 20``, ``--max-multi-adds 10e9``,
 ``--max-params 300e3``) it is the genotype that the search prefers among those within it, widened to
 what is left. A search writes its genotype by itself at every validation and at its end;
-this reads it from any other checkpoint of the search, which carries its config.
+this reads it from any other checkpoint of the search, which carries its config.  Where sub-networks
+share trained weights, those of the genotype are written beside it (``genotype.pth``).
 """
 
 import argparse
@@ -18,9 +19,11 @@ from mmsrnas.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from mmsrnas.costs import Cost
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.supernet import require_supernet
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.latency import NoisyMeasurementError, measure, parse_target
+from mmsrnas.models.supernet import SandwichSupernet
 from mmsrnas.registry import MODELS
 
 
@@ -81,13 +84,23 @@ def derive_within(args: argparse.Namespace, supernet: torch.nn.Module) -> Genoty
     return found.genotype
 
 
+def write_weights(network: torch.nn.Module, path: Path) -> None:
+    """Writes the weights of a network as those of an editor's generator."""
+    state = {f"generator.{name}": value for name, value in network.state_dict().items()}
+    meta = {"genotype": network.genotype.to_dict()}
+    with atomic_write(path) as partial:
+        torch.save({"state_dict": state, "meta": meta}, partial)
+    print(f"Shared weights in {path}, usable at once and as load_from of a training.")
+
+
 def main() -> None:
     """Loads the supernet, decodes it, and writes the genotype and its drawing."""
     args = parse_args()
     try:
         checkpoint = read_checkpoint(args.checkpoint)
         cfg = Config.fromfile(args.config) if args.config else checkpoint.config()
-        genotype = derive_within(args, build_supernet(cfg, checkpoint))
+        supernet = build_supernet(cfg, checkpoint)
+        genotype = derive_within(args, supernet)
     except (CheckpointError, FileNotFoundError, ValueError, NoisyMeasurementError) as error:
         raise SystemExit(str(error)) from None
     source, meta = Path(checkpoint.source), checkpoint.meta
@@ -99,6 +112,8 @@ def main() -> None:
     print(f"{source} after {meta.get('iter')} iterations:")
     for field, value in genotype.to_dict().items():
         print(f"  {field}: {value}")
+    if isinstance(supernet, SandwichSupernet):
+        write_weights(supernet.extract(genotype), out.with_suffix(".pth"))
     print(f"Written to {out}, drawn in {out.with_suffix('.png')}. To train it:")
     print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}")
 

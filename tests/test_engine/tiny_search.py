@@ -192,7 +192,8 @@ def search_on_two(rank, folder, run, **kwargs) -> None:
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/{run}.rendezvous", rank=rank, world_size=2
     )
-    wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
+    unused = kwargs.get("find_unused_parameters", False)
+    wrapper = dict(type="MMDistributedDataParallel", device_ids=None, find_unused_parameters=unused)
     search = runner(folder, run=run, launcher="pytorch", model_wrapper_cfg=wrapper, **kwargs)
     model = search.train()
     torch.save(model.module.state_dict(), Path(folder) / f"{run}_{rank}.pth")

@@ -24,7 +24,7 @@ class SandwichEditor(BaseEditModel):
     Which networks are drawn depends on ``seed`` and the number of the step alone, a buffer of the
     editor: a resumed run draws the same, and so does every process of distributed training. An
     operation that was not drawn has no gradient in a step, so that distributed training needs
-    ``model_wrapper_cfg=dict(type='MMDistributedDataParallel', find_unused_parameters=True)``.
+    ``find_unused_parameters = True`` in the config.
 
     Args:
         generator: Config of a :class:`~mmsrnas.models.supernet.SandwichSupernet`.
