@@ -111,7 +111,9 @@ def _sample_hinas(task: str, rng: np.random.Generator) -> HiNASGenotype:
 
 
 EDSR_ARGUMENTS = {
-    "in_channels": 3, "mid_channels": 24, "num_blocks": 8, "out_channels": 3, "upscale_factor": 2
+    "in_channels": 3, "mid_channels": 24, "num_blocks": 8, "out_channels": 3,
+    "rgb_mean": (0.0, 0.0, 0.0),
+    "upscale_factor": 2,
 }  # fmt: skip
 
 
@@ -123,8 +125,10 @@ def _sample_widths(rng: np.random.Generator) -> DRCGenotype:
 
 
 SPACES = {
-    "dlsr": Space(_sample_dlsr, lambda g: Anchored(DLSRNet(g), 2), Recipe(), count=80),
-    "hnas": Space(_sample_hnas, HNASNet, Recipe()),
+    "dlsr": Space(
+        _sample_dlsr, lambda g: Anchored(DLSRNet(g, img_range=1.0), 2), Recipe(), count=80
+    ),
+    "hnas": Space(_sample_hnas, lambda g: HNASNet(g, img_range=1.0), Recipe()),
     "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, Recipe()),
     "hinas_denoise": Space(
         partial(_sample_hinas, "denoise"), HiNASNet, Recipe(sigma=50.0), scale=1, gray=True
