@@ -125,10 +125,8 @@ def _sample_widths(rng: np.random.Generator) -> DRCGenotype:
 
 
 SPACES = {
-    "dlsr": Space(
-        _sample_dlsr, lambda g: Anchored(DLSRNet(g, img_range=1.0), 2), Recipe(), count=80
-    ),
-    "hnas": Space(_sample_hnas, lambda g: HNASNet(g, img_range=1.0), Recipe()),
+    "dlsr": Space(_sample_dlsr, lambda g: Anchored(DLSRNet(g), 2), Recipe(), count=80),
+    "hnas": Space(_sample_hnas, HNASNet, Recipe()),
     "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, Recipe()),
     "hinas_denoise": Space(
         partial(_sample_hinas, "denoise"), HiNASNet, Recipe(sigma=50.0), scale=1, gray=True
