@@ -114,7 +114,9 @@ def span(width: int) -> nn.Module:
 def edsr(width: int) -> nn.Module:
     """EDSR with eight blocks."""
     cfg = dict(type="mmagic.EDSRNet", in_channels=3, out_channels=3, upscale_factor=SCALE)
-    return OnNearest(MODELS.build(cfg | dict(mid_channels=width, num_blocks=8)))
+    # Its mean would be added to that of the interpolation.
+    cfg |= dict(mid_channels=width, num_blocks=8, rgb_mean=(0.0, 0.0, 0.0))
+    return OnNearest(MODELS.build(cfg))
 
 
 SCALED: dict[str, tuple[str, Callable[[int], nn.Module], int]] = {
@@ -507,7 +509,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("work_dirs/elastic_front"))
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the CSV files")
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
-    parser.add_argument("--iterations", type=int, default=1000, help="of every training")
+    parser.add_argument("--iterations", type=int, default=2000, help="of every training")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network")
     parser.add_argument("--evaluations", type=int, default=300, help="networks judged")
     parser.add_argument("--candidates", type=int, default=2, help="searched networks of a budget")
@@ -520,7 +522,7 @@ def main() -> None:
         parser.error("--data is needed, except with --report")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     shard, shards = map(int, args.shard.split("/"))
-    recipe = Recipe(args.iterations, lr=1e-3, batch_size=16, patch_size=24)
+    recipe = Recipe(args.iterations, lr=1e-3, batch_size=8, patch_size=24)
     images = training_images(args.data / "train", SCALE, gray=False)
     held = held_out_sets(args.data / "train", SCALE, gray=False)["photos"]
     plan = load_plan(args, images, held, recipe)

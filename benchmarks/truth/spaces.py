@@ -111,7 +111,9 @@ def _sample_hinas(task: str, rng: np.random.Generator) -> HiNASGenotype:
 
 
 EDSR_ARGUMENTS = {
-    "in_channels": 3, "mid_channels": 24, "num_blocks": 8, "out_channels": 3, "upscale_factor": 2
+    "in_channels": 3, "mid_channels": 24, "num_blocks": 8, "out_channels": 3,
+    "rgb_mean": (0.0, 0.0, 0.0),
+    "upscale_factor": 2,
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ class Recipe:
         sigma: Standard deviation of the noise in 0..255, for denoising.
     """
 
-    iterations: int = 1000
+    iterations: int = 1200
     lr: float = 2e-3
     batch_size: int = 8
     patch_size: int = 24
