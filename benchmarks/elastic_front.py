@@ -41,6 +41,7 @@ from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.latency import measure_all
 from mmsrnas.models import DLSRNet, ElasticNet, ElasticSupernet, HNASNet
 from mmsrnas.models.elastic.cost import ChainCost
+from mmsrnas.models.elastic.modules import LinearAnchor
 from mmsrnas.registry import MODELS
 from mmsrnas.sizes import HR_SIZE, lr_size_of
 
@@ -76,8 +77,10 @@ def build_supernet() -> ElasticSupernet:
 # Networks
 
 
-class OnNearest(nn.Module):
-    """A network whose output is added to the nearest interpolation of its input.
+class Anchored(nn.Module):
+    """A network whose output is added to the learned interpolation that elastic networks have.
+
+    Without it a short training is spent on learning to interpolate.
 
     Args:
         net: Network that has no such path of its own.
@@ -88,19 +91,21 @@ class OnNearest(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+        self.anchor = LinearAnchor(3, SCALE)
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarges ``(N, C, H, W)`` images."""
-        return self.net(x) + F.interpolate(x, scale_factor=float(SCALE))
+        return self.net(x) + F.pixel_shuffle(self.anchor(x), SCALE)
 
 
 def compact(width: int, num_conv: int = 16) -> nn.Module:
-    """Compact, which has a nearest path of its own."""
+    """Compact, its nearest interpolation replaced."""
     from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
-    return SRVGGNetCompact(
+    net = SRVGGNetCompact(
         num_in_ch=3, num_out_ch=3, num_feat=width, num_conv=num_conv, upscale=SCALE
     )
+    return Anchored(nn.Sequential(*net.body, net.upsampler))
 
 
 def span(width: int) -> nn.Module:
@@ -108,7 +113,7 @@ def span(width: int) -> nn.Module:
     from spandrel.architectures.SPAN import SPAN
 
     net = SPAN(num_in_ch=3, num_out_ch=3, feature_channels=width, upscale=SCALE, img_range=1.0)
-    return OnNearest(net)
+    return Anchored(net)
 
 
 def edsr(width: int) -> nn.Module:
@@ -116,7 +121,7 @@ def edsr(width: int) -> nn.Module:
     cfg = dict(type="mmagic.EDSRNet", in_channels=3, out_channels=3, upscale_factor=SCALE)
     # Its mean would be added to that of the interpolation.
     cfg |= dict(mid_channels=width, num_blocks=8, rgb_mean=(0.0, 0.0, 0.0))
-    return OnNearest(MODELS.build(cfg))
+    return Anchored(MODELS.build(cfg))
 
 
 SCALED: dict[str, tuple[str, Callable[[int], nn.Module], int]] = {
@@ -124,8 +129,8 @@ SCALED: dict[str, tuple[str, Callable[[int], nn.Module], int]] = {
     "compact_8": ("handmade", lambda width: compact(width, 8), 4),
     "span": ("handmade", span, 4),
     "edsr": ("handmade", edsr, 4),
-    "dlsr": ("published", lambda width: OnNearest(DLSRNet("DLSR", SCALE, width)), 4),
-    "hnas": ("published", lambda width: OnNearest(HNASNet("HNAS_B", SCALE, width)), 1),
+    "dlsr": ("published", lambda width: Anchored(DLSRNet("DLSR", SCALE, width)), 4),
+    "hnas": ("published", lambda width: Anchored(HNASNet("HNAS_B", SCALE, width)), 1),
 }
 """Kind, builder of a width, and step of the widths of every network that is scaled to a budget."""
 

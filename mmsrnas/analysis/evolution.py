@@ -13,7 +13,9 @@ from .front import Scored
 
 __all__ = ["POPULATION", "evolve", "random_search", "search_front"]
 
-POPULATION = 32
+POPULATION = 16
+MAX_STALE = 100
+"""Generations without a new genotype that end an evolution."""
 Judge = Callable[[Any], tuple[float, float]]
 """Says PSNR in dB and cost of a genotype."""
 
@@ -62,21 +64,24 @@ def evolve(
     Args:
         space: The space.
         judge: Says PSNR and cost of a genotype.
-        evaluations: Number of genotypes that are judged, each once.
+        evaluations: Number of genotypes that are judged, each once, at least 1.
         seed: Seed of the evolution.
         population: Size of the population.
 
     Returns:
-        All that were judged, in order.
+        All that were judged, in order; less than ``evaluations`` where nothing new is found in 100
+        generations.
 
     Raises:
         ModuleNotFoundError: pymoo is not installed.
     """
     algorithm = _nsga2(space, population, seed)
     judged: dict[Genotype, Scored] = {}
-    while len(judged) < evaluations:
+    stale = 0
+    while stale < MAX_STALE:
+        known = len(judged)
         proposed = algorithm.ask()
-        if proposed is None or not len(proposed):  # nothing new can be bred
+        if proposed is None or not len(proposed):  # no two that differ can be bred
             break
         for individual in proposed:
             genotype = space.decode(individual.X)
@@ -87,6 +92,7 @@ def evolve(
             if len(judged) == evaluations:
                 return list(judged.values())
         algorithm.tell(infills=proposed)
+        stale = 0 if len(judged) > known else stale + 1
     return list(judged.values())
 
 

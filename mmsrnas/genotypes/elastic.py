@@ -11,14 +11,14 @@ __all__ = ["ELASTIC_ACTIVATIONS", "ELASTIC_ANCHORS", "ELASTIC_OPS", "ElasticGeno
 
 Op = Literal["conv_3x3", "conv_5x5", "gate_3x3"]
 Activation = Literal["leaky_relu", "prelu", "silu", "gelu"]
-Anchor = Literal["nearest", "bicubic"]
+Anchor = Literal["linear", "nearest", "bicubic"]
 
 ELASTIC_OPS: tuple[str, ...] = get_args(Op)
 """Operations of a block."""
 ELASTIC_ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 """Activations behind stem and convolutions."""
 ELASTIC_ANCHORS: tuple[str, ...] = get_args(Anchor)
-"""Interpolations that the output is added to."""
+"""What the output is added to: a learned linear interpolation, or a fixed one."""
 
 IN_A_ROW = 8
 
@@ -30,7 +30,8 @@ class ElasticGenotype(Genotype, frozen=True):
         ops: Operation of each block.
         widths: Channels that each block makes; the stem makes those of the first.
         activation: Activation behind the stem and behind each convolution.
-        anchor: Interpolation of the input that the output is added to.
+        anchor: Interpolation of the input that the output is added to; ``'linear'`` is a 5x5
+            convolution that starts as the bicubic one.
         upscale_factor: Ratio of HR to LR size, 1 for denoising.
         in_channels: Channels of the images, 1 for gray and 3 for colour.
     """
@@ -40,7 +41,7 @@ class ElasticGenotype(Genotype, frozen=True):
     ops: Annotated[tuple[Op, ...], Meta(min_length=1, max_length=MAX_CELLS)]
     widths: Annotated[tuple[Channels, ...], Meta(min_length=1, max_length=MAX_CELLS)]
     activation: Activation = "leaky_relu"
-    anchor: Anchor = "nearest"
+    anchor: Anchor = "linear"
     upscale_factor: Scale = 2
     in_channels: ImageChannels = 3
 

@@ -23,10 +23,10 @@ def test_evolution_dominates_more_than_random_search_with_as_many_evaluations():
     pytest.importorskip("pymoo")
     for seed in range(3):
         found = [
-            hypervolume(search(SPACE, judge, 160, seed), 30, 400)
+            hypervolume(search(SPACE, judge, 300, seed), 30, 400)
             for search in (evolve, random_search)
         ]
-        assert found[0] > 1.1 * found[1]
+        assert found[0] > 1.05 * found[1]
 
 
 def test_every_genotype_is_judged_once_and_the_seed_decides():
@@ -45,11 +45,12 @@ def test_every_genotype_is_judged_once_and_the_seed_decides():
     assert widest.genotype.widths == (32,) * 8
 
 
-def test_small_spaces_are_judged_whole():
+def test_small_spaces_are_judged_whole(monkeypatch):
+    monkeypatch.setattr("mmsrnas.analysis.evolution.MAX_STALE", 3)
     space = ElasticSpace((1, 2), (8, 16), ops=("conv_3x3",))
     found = search_front(space, judge, 100)
     assert [s.genotype for s in found] == list(space.all())
-    assert len(evolve(space, judge, 100, population=4)) <= space.size()
+    assert 4 <= len(evolve(space, judge, 100, population=4)) <= space.size()
 
 
 def test_random_search_judges_different_networks():

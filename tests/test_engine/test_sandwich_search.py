@@ -38,11 +38,11 @@ def state(folder, run, iteration):
 @pytest.mark.parametrize("wrapper", [{}, dict(type="mmsrnas.AutocastOptimWrapper")])
 def test_resumed_run_ends_as_the_uninterrupted_one(images, wrapper):
     name = "amp" if wrapper else "plain"
-    tiny_search.runner(images, f"{name}_whole", iters=4, **options(wrapper=wrapper)).train()
+    tiny_search.runner(images, run=f"{name}_whole", iters=4, **options(wrapper=wrapper)).train()
     run = f"{name}_cut"
-    tiny_search.runner(images, run, iters=2, **options(wrapper=wrapper)).train()
+    tiny_search.runner(images, run=run, iters=2, **options(wrapper=wrapper)).train()
     torch.rand(5)
-    tiny_search.runner(images, run, iters=4, resume=True, **options(wrapper=wrapper)).train()
+    tiny_search.runner(images, run=run, iters=4, resume=True, **options(wrapper=wrapper)).train()
     (whole, whole_adam), (cut, cut_adam) = (state(images, r, 4) for r in (f"{name}_whole", run))
     assert whole["steps"] == 4
     assert all(torch.equal(tensor, cut[key]) for key, tensor in whole.items())
@@ -63,7 +63,7 @@ def test_two_processes_equal_one_with_the_double_batch(images, start):
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    runner = tiny_search.runner(images, "sandwich_one", **of_batch(2))
+    runner = tiny_search.runner(images, run="sandwich_one", **of_batch(2))
     before = runner.model.generator.stem.weight.detach().clone()
     one = runner.train().state_dict()
     first, second = (torch.load(images / f"sandwich_two_{rank}.pth") for rank in range(2))

@@ -47,7 +47,7 @@ class ElasticSpace:
     ops: tuple[str, ...] = ELASTIC_OPS
     activations: tuple[str, ...] = ("silu", "gelu")
     cells_per_stage: int = 4
-    anchor: str = "nearest"
+    anchor: str = "linear"
     upscale_factor: int = 2
     in_channels: int = 3
 

@@ -10,36 +10,47 @@ from mmsrnas.genotypes import ElasticGenotype
 
 from .ops import activate, finish
 
-__all__ = ["RepConv", "plain_conv", "run_chain"]
+__all__ = ["LinearAnchor", "RepConv", "plain_conv", "run_chain"]
 
 EXPANSION = 2
 """Inner channels of the expanding branch, in channels of the input."""
+TAPS = 5
+"""Kernel size of the learned interpolation; bicubic has four taps."""
 SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 LAPLACE = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
-def plain_conv(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv2d:
-    """A convolution that keeps the size."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+def plain_conv(
+    in_channels: int, out_channels: int, kernel_size: int = 3, identity: bool = True
+) -> nn.Conv2d:
+    """A convolution that keeps the size, and may start as the identity plus a random kernel."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    if identity:
+        centre = conv.weight.data[:, :, kernel_size // 2, kernel_size // 2]
+        centre += torch.eye(out_channels, in_channels)
+    return conv
 
 
 class RepConv(nn.Conv2d):
     """Convolution whose kernel is a sum of linear branches, and whose widths can be cut.
 
     The branches are those of RepVGG (arXiv 2101.03697) and ECBSR (ACM MM 2021): a plain kernel, a
-    1x1 that expands before a kernel, a 1x1 that starts as the identity, and 1x1 before fixed Sobel
-    and Laplacian filters. They are summed before they meet the image, so that a training step
+    1x1 that expands before a kernel, a 1x1, which may start as the identity, and 1x1 before fixed
+    Sobel and Laplacian filters. They are summed before they meet the image, so that a training step
     costs one convolution, and exactly also at the borders, because the sum has the only bias.
 
     Args:
         in_channels: Most input channels.
         out_channels: Most output channels.
         kernel_size: Odd kernel size, at least 3.
+        identity: Start as the identity plus a random kernel, not as the kernel alone.
     """
 
     filters: Tensor
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int = 3, identity: bool = True
+    ) -> None:
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
         inner, margin = EXPANSION * in_channels, kernel_size // 2 - 1
         point = torch.zeros(3, 3)
@@ -50,7 +61,8 @@ class RepConv(nn.Conv2d):
         self.points = nn.Parameter(torch.zeros(len(filters), out_channels, in_channels))
         self.expand = nn.Parameter(torch.randn(inner, in_channels) / in_channels**0.5)
         self.contract = nn.Parameter(torch.zeros(out_channels, inner, kernel_size, kernel_size))
-        nn.init.eye_(self.points.data[0])
+        if identity:
+            nn.init.eye_(self.points.data[0])
 
     def parts(self, in_channels: int, out_channels: int) -> tuple[Tensor, Tensor]:
         """Kernel and bias between the first channels."""
@@ -81,11 +93,44 @@ class RepConv(nn.Conv2d):
         conv.bias.copy_(bias)
 
 
+class LinearAnchor(nn.Conv2d):
+    """Learned interpolation of an image: one convolution that starts as the bicubic one.
+
+    Args:
+        channels: Channels of the images.
+        upscale_factor: Ratio of the sizes.
+    """
+
+    def __init__(self, channels: int, upscale_factor: int) -> None:
+        super().__init__(channels, channels * upscale_factor**2, TAPS)
+        middle = slice(TAPS // 2 * upscale_factor, (TAPS // 2 + 1) * upscale_factor)
+        impulses = torch.eye(TAPS**2).view(-1, 1, TAPS, TAPS)
+        enlarged = interpolate(impulses, "bicubic", upscale_factor)[:, 0, middle, middle]
+        taps = enlarged.flatten(1).T.reshape(-1, TAPS, TAPS)  # of each output pixel
+        nn.init.zeros_(self.weight)
+        for channel, kernels in enumerate(self.weight.data.chunk(channels)):
+            kernels[:, channel] = taps
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarges ``(N, C, H, W)`` to ``(N, C * s ** 2, H, W)``, which is yet to be shuffled."""
+        return super().forward(F.pad(x, (TAPS // 2,) * 4, mode="replicate"))
+
+
+def interpolate(x: Tensor, mode: str, upscale_factor: int) -> Tensor:
+    """Enlarges an image; at scale 1 it is its own interpolation."""
+    if upscale_factor == 1:
+        return x
+    return F.interpolate(x, scale_factor=float(upscale_factor), mode=mode)
+
+
 def run_chain(
     genotype: ElasticGenotype,
     x: Tensor,
     convs: Sequence[Callable[[Tensor], Tensor]],
     slopes: Sequence[Tensor | None],
+    anchor: LinearAnchor | None,
 ) -> Tensor:
     """Runs the network of a genotype.
 
@@ -94,6 +139,7 @@ def run_chain(
         x: Images ``(N, in_channels, H, W)`` in [0, 1].
         convs: Stem, convolutions of the blocks, head.
         slopes: Negative slopes of the activations behind stem and blocks, for ``'prelu'``.
+        anchor: The learned interpolation, if the output is added to it.
 
     Returns:
         Images ``(N, in_channels, s * H, s * W)``, not clamped.
@@ -103,6 +149,7 @@ def run_chain(
     features = activate(genotype.activation, convs[0](x), slopes[0])
     for op, conv, slope in zip(genotype.ops, convs[1:], slopes[1:], strict=False):
         features = finish(op, features, conv(features), genotype.activation, slope)
-    y = F.pixel_shuffle(convs[-1](features), scale)
-    # At scale 1 the input is its own interpolation.
-    return y + (x if scale == 1 else F.interpolate(x, scale_factor=scale, mode=genotype.anchor))
+    y = convs[-1](features)
+    if anchor is not None:
+        return F.pixel_shuffle(y + anchor(x), scale)
+    return F.pixel_shuffle(y, scale) + interpolate(x, genotype.anchor, scale)

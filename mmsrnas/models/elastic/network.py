@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mmsrnas.genotypes import ElasticGenotype, Genotype, load_genotype
 from mmsrnas.registry import MODELS
 
-from .modules import RepConv, plain_conv, run_chain
-from .ops import KERNEL_SIZES, NEGATIVE_SLOPE
+from .modules import LinearAnchor, RepConv, plain_conv, run_chain
+from .ops import KERNEL_SIZES, NEGATIVE_SLOPE, starts_as_identity
 
 __all__ = ["ElasticNet"]
 
@@ -58,14 +58,18 @@ class ElasticNet(BaseModule):
         self.upscale_factor = found.upscale_factor
         self.in_channels = found.in_channels
         self.reparameterized = reparameterized
-        conv = RepConv if reparameterized else plain_conv
+        conv: Any = RepConv if reparameterized else plain_conv
         sources = (found.widths[0], *found.widths)
         self.stem = conv(found.in_channels, sources[0])
         self.cells = nn.ModuleList(
-            conv(source, width, KERNEL_SIZES[op])
+            conv(source, width, KERNEL_SIZES[op], starts_as_identity(op))
             for op, source, width in zip(found.ops, sources, found.widths, strict=False)
         )
-        self.head = conv(sources[-1], found.in_channels * found.upscale_factor**2)
+        outputs = found.in_channels * found.upscale_factor**2
+        self.head = conv(sources[-1], outputs, identity=False)
+        self.anchor = None
+        if found.anchor == "linear":
+            self.anchor = LinearAnchor(found.in_channels, found.upscale_factor)
         self.slopes = nn.ParameterDict(
             {
                 str(index): nn.Parameter(torch.full((width,), NEGATIVE_SLOPE))
@@ -85,7 +89,7 @@ class ElasticNet(BaseModule):
         """
         convs = self.convolutions()
         slopes = [self.slopes.get(str(i)) for i in range(len(convs))]
-        return run_chain(self.genotype, x, convs, slopes)
+        return run_chain(self.genotype, x, convs, slopes, self.anchor)
 
     def fold(self) -> "ElasticNet":
         """A copy whose branches are summed: plain convolutions that compute the same."""
@@ -96,6 +100,8 @@ class ElasticNet(BaseModule):
             else:
                 target.load_state_dict(conv.state_dict())
         plain.slopes.load_state_dict(self.slopes.state_dict())
+        if plain.anchor is not None and self.anchor is not None:
+            plain.anchor.load_state_dict(self.anchor.state_dict())
         return plain.train(self.training)
 
     def convolutions(self) -> list[nn.Conv2d]:

@@ -13,9 +13,9 @@ from mmsrnas.registry import MODELS
 
 from .cost import ChainCost
 from .decoding import ElasticSpace
-from .modules import RepConv, run_chain
+from .modules import LinearAnchor, RepConv, run_chain
 from .network import ElasticNet
-from .ops import KERNEL_SIZES, NEGATIVE_SLOPE
+from .ops import KERNEL_SIZES, NEGATIVE_SLOPE, starts_as_identity
 
 __all__ = ["ElasticSupernet"]
 
@@ -39,7 +39,8 @@ class ElasticSupernet(BaseModule):
         ops: Operations to choose from.
         activations: Activations to choose from.
         cells_per_stage: Successive blocks of the same width.
-        anchor: Interpolation that the output is added to, ``'nearest'`` or ``'bicubic'``.
+        anchor: Interpolation that the output is added to, ``'linear'``, ``'nearest'`` or
+            ``'bicubic'``.
         upscale_factor: Ratio of HR to LR size, 1 for denoising.
         in_channels: Channels of the images, 1 for gray and 3 for colour.
         init_cfg: Initialisation config of mmengine.
@@ -63,7 +64,7 @@ class ElasticSupernet(BaseModule):
         ops: Sequence[str] = ELASTIC_OPS,
         activations: Sequence[str] = ("silu", "gelu"),
         cells_per_stage: int = 4,
-        anchor: str = "nearest",
+        anchor: str = "linear",
         upscale_factor: int = 2,
         in_channels: int = 3,
         init_cfg: dict | None = None,
@@ -84,10 +85,16 @@ class ElasticSupernet(BaseModule):
         width, depth = self.space.mid_channels[-1], self.space.num_cells[-1]
         self.stem = RepConv(in_channels, width)
         self.cells = nn.ModuleList(
-            nn.ModuleDict({op: RepConv(width, width, KERNEL_SIZES[op]) for op in self.space.ops})
+            nn.ModuleDict(
+                {
+                    op: RepConv(width, width, KERNEL_SIZES[op], starts_as_identity(op))
+                    for op in self.space.ops
+                }
+            )
             for _ in range(depth)
         )
-        self.head = RepConv(width, in_channels * upscale_factor**2)
+        self.head = RepConv(width, in_channels * upscale_factor**2, identity=False)
+        self.anchor = LinearAnchor(in_channels, upscale_factor) if anchor == "linear" else None
         self.slopes: Any = None
         if "prelu" in self.space.activations:
             self.slopes = nn.Parameter(torch.full((1 + depth, width), NEGATIVE_SLOPE))
@@ -110,7 +117,7 @@ class ElasticSupernet(BaseModule):
             for conv, width in zip(self.convolutions(genotype), widths, strict=True)
         ]
         slopes = [None] * len(convs) if self.slopes is None else self.slopes
-        return run_chain(genotype, x, convs, slopes)
+        return run_chain(genotype, x, convs, slopes, self.anchor)
 
     def convolutions(self, genotype: ElasticGenotype) -> list[RepConv]:
         """Shared stem, convolutions of the blocks and head of a genotype."""
@@ -153,6 +160,8 @@ class ElasticSupernet(BaseModule):
         network = ElasticNet(genotype).to(self.stem.weight)
         for conv, target in zip(self.convolutions(genotype), network.convolutions(), strict=True):
             conv.fold_into(target)
+        if network.anchor is not None and self.anchor is not None:
+            network.anchor.load_state_dict(self.anchor.state_dict())
         for index, slopes in network.slopes.items():
             slopes.copy_(self.slopes[int(index), : len(slopes)])
         return network.train(self.training)

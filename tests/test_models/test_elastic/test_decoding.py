@@ -60,7 +60,7 @@ def test_wrong_tokens(tokens):
         ("ops", ("conv_9x9",)),
         ("ops", "conv_3x3"),
         ("activations", ()),
-        ("anchor", "linear"),
+        ("anchor", "bilinear"),
         ("cells_per_stage", 0),
     ],
 )

@@ -10,7 +10,7 @@ from torch import nn
 from mmsrnas.costs import count_params
 from mmsrnas.genotypes import ElasticGenotype, GenotypeError
 from mmsrnas.models import ElasticNet
-from mmsrnas.models.elastic.modules import RepConv
+from mmsrnas.models.elastic.modules import LinearAnchor, RepConv
 
 GENOTYPE = ElasticGenotype(
     ("conv_3x3", "gate_3x3", "conv_5x5", "gate_3x3"), (8, 8, 12, 6), "prelu", "bicubic", 3, 1
@@ -79,7 +79,7 @@ def test_the_folded_network_is_plain_and_its_state_is_that_of_a_network_trained_
     net = ElasticNet(GENOTYPE, reparameterized=True)
     plain, bare = net.fold(), ElasticNet(GENOTYPE)
     assert {type(m) for m in plain.modules()} <= {
-        ElasticNet, nn.Conv2d, nn.ModuleList, nn.ParameterDict
+        ElasticNet, nn.Conv2d, nn.ModuleList, nn.ParameterDict, LinearAnchor
     }  # fmt: skip
     bare.load_state_dict(plain.state_dict())
     assert plain.genotype == GENOTYPE
@@ -95,10 +95,10 @@ def test_the_chain_is_that_of_the_genotype():
     y = F.prelu(stem(x), net.slopes["0"])
     y = F.prelu(first(y), net.slopes["1"])
     z = second(y)
-    y = (z + y) * (torch.sigmoid(z) - 0.5)
+    y = (z + y) * (torch.sigmoid(z) + 0.5)
     y = F.prelu(third(y), net.slopes["3"])
     z = fourth(y)  # narrower than its input, which is not added then
-    y = z * (torch.sigmoid(z) - 0.5)
+    y = z * (torch.sigmoid(z) + 0.5)
     y = F.pixel_shuffle(head(y), 3) + F.interpolate(x, scale_factor=3, mode="bicubic")
     torch.testing.assert_close(net(x), y, rtol=0, atol=1e-12)
     assert list(net.slopes) == ["0", "1", "3"]
@@ -106,7 +106,7 @@ def test_the_chain_is_that_of_the_genotype():
 
 @pytest.mark.parametrize("activation", ["leaky_relu", "silu", "gelu"])
 def test_activations_without_parameters(activation):
-    net = ElasticNet(ElasticGenotype(("conv_3x3",), (4,), activation, upscale_factor=1))
+    net = ElasticNet(ElasticGenotype(("conv_3x3",), (4,), activation, "nearest", upscale_factor=1))
     x = torch.rand(1, 3, 5, 5)
     function = getattr(F, activation)
     slope = (0.1,) if activation == "leaky_relu" else ()
@@ -122,3 +122,11 @@ def test_wrong_genotypes_name_the_field():
         ElasticGenotype(("conv_9x9",), (8,))
     with pytest.raises(GenotypeError, match="'ops'"):
         ElasticGenotype((), ())
+
+
+@pytest.mark.parametrize(("scale", "channels"), [(1, 1), (2, 3), (3, 1), (4, 3)])
+def test_linear_anchor_starts_as_bicubic_interpolation(scale, channels):
+    anchor = LinearAnchor(channels, scale).double()
+    x = torch.rand(2, channels, 8, 9, dtype=torch.double)
+    expected = F.interpolate(x, scale_factor=scale, mode="bicubic") if scale > 1 else x
+    torch.testing.assert_close(F.pixel_shuffle(anchor(x), scale), expected, rtol=0, atol=1e-6)

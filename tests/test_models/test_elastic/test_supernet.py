@@ -22,7 +22,7 @@ def supernet(**kwargs):
     [
         dict(activations=("leaky_relu", "prelu")),
         dict(upscale_factor=1, in_channels=1, activations=("silu", "gelu"), anchor="bicubic"),
-        dict(upscale_factor=3, ops=("gate_3x3",), activations=("prelu",)),
+        dict(upscale_factor=3, ops=("gate_3x3",), activations=("prelu",), anchor="nearest"),
     ],
     ids=["colour x2", "gray denoising", "colour x3"],
 )
