@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("train.py", "train a network: CONFIG"),
     "test": ("test.py", "test a network: CONFIG CHECKPOINT"),
     "infer": ("infer.py", "restore pictures and videos: MODEL IN OUT"),
+    "export": ("export.py", "write a network for another runtime: MODEL OUT"),
     "compare": ("compare.py", "compare networks on the same test sets"),
     "prune": ("prune.py", "remove channels of a trained network"),
     "rank": ("rank_policy.py", "score architectures of a policy (HNAS)"),

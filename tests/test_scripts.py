@@ -163,5 +163,13 @@ def write_dlsr_and_image() -> None:
     cv2.imwrite("small.png", np.zeros((20, 24, 3), np.uint8))
 
 
+def write_weights() -> None:
+    """What the block on spandrel reads."""
+    from mmsrnas.apis.export import export
+    from mmsrnas.models import DLSRNet
+
+    export(DLSRNet("DLSR_TINY", mid_channels=8), "dlsr_weights.pth")
+
+
 # Blocks that are run whole, and what has to be there; of the others only the imports are run.
 PREPARATIONS = {f"docs/inference.md-{block}": write_dlsr_and_image for block in (0, 1)}

@@ -1,4 +1,4 @@
-"""Networks from files: our checkpoints alone, ONNX files, and peers that spandrel knows."""
+"""Networks from files: our checkpoints alone, ONNX and OpenVINO files, peers of spandrel."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,7 +12,12 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from mmsrnas.apis.generator import init_generator
-from mmsrnas.checkpoint import Checkpoint, CheckpointError, read_checkpoint
+from mmsrnas.checkpoint import (
+    Checkpoint,
+    CheckpointError,
+    read_checkpoint,
+    require_registered,
+)
 from mmsrnas.sizes import in_channels_of, min_size_of, upscale_factor_of
 
 __all__ = ["CARD", "LoadedModel", "generator_config", "load_model", "load_network"]
@@ -49,16 +54,21 @@ def load_model(
     """Makes a network ready from a file alone.
 
     Args:
-        model: A checkpoint of ours (with the config or genotype that it carries), an ``.onnx``
-            file, weights of a network that spandrel knows, the work dir of a run, or a network.
+        model: A checkpoint of ours (with the config or genotype that it carries), an ``.onnx`` or
+            OpenVINO ``.xml`` file, weights of a network that spandrel knows, the work dir of a
+            run, or a network.
         config: Config of the network, for a checkpoint that does not say what it is.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file does not tell its network, or tells another one than ``config``.
     """
-    if not isinstance(model, nn.Module) and str(model).lower().endswith(".onnx"):
-        return _load_onnx(Path(model))
+    if not isinstance(model, nn.Module):
+        loader = _LOADERS.get(Path(model).suffix.lower())
+        if loader:
+            if not Path(model).is_file():
+                raise FileNotFoundError(f"MODEL: '{model}' does not exist.")
+            return loader(Path(model))
     network = model if isinstance(model, nn.Module) else load_network(model, config)
     network = network.eval()
     return LoadedModel(
@@ -117,6 +127,10 @@ def generator_config(checkpoint: Checkpoint) -> dict[str, Any] | None:
     meta, genotype = checkpoint.meta, checkpoint.genotype
     if isinstance(stored := meta.get("generator"), Mapping):
         generator = dict(stored)
+        try:
+            require_registered(generator)
+        except ValueError as error:
+            raise CheckpointError(f"{checkpoint}: its network is refused: {error}") from None
     elif meta.get("cfg"):
         model = checkpoint.config().get("model", {})
         if "generator" not in model:
@@ -198,8 +212,6 @@ class SpandrelNet(nn.Module):
 
 
 def _load_onnx(path: Path) -> LoadedModel:
-    if not path.is_file():
-        raise FileNotFoundError(f"MODEL: '{path}' does not exist.")
     try:
         import onnxruntime
     except ModuleNotFoundError:
@@ -232,3 +244,31 @@ def _load_onnx(path: Path) -> LoadedModel:
     probe = torch.zeros(1, channels, 48, 48)
     scale = card.get("scale") or run(probe).shape[-1] // 48
     return LoadedModel(run, scale, channels, card.get("min_size", 1), None, card)
+
+
+def _load_openvino(path: Path) -> LoadedModel:
+    try:
+        import openvino  # pyright: ignore[reportMissingImports]  (an optional package)
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "MODEL: an .xml file of OpenVINO needs the package 'openvino': pip install openvino"
+        ) from None
+    core = openvino.Core()
+    model = core.read_model(str(path))
+    card = {}
+    if model.has_rt_info([CARD]):
+        card = json.loads(model.get_rt_info([CARD]).astype(str))
+    config = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
+    request = core.compile_model(model, "CPU", config).create_infer_request()
+
+    def run(x: Tensor) -> Tensor:
+        result = request.infer([np.ascontiguousarray(x.numpy())])
+        return torch.from_numpy(np.array(next(iter(result.values())), np.float32))
+
+    shape = model.inputs[0].get_partial_shape()
+    channels = shape[1].get_length() if shape[1].is_static else 3
+    scale = card.get("scale") or run(torch.zeros(1, channels, 48, 48)).shape[-1] // 48
+    return LoadedModel(run, scale, channels, card.get("min_size", 1), None, card)
+
+
+_LOADERS = {".onnx": _load_onnx, ".xml": _load_openvino}

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from nearest import Nearest, nearest
+from networks import Nearest, nearest
 
 from mmsrnas.apis.inference import Restorer, plan_files, read_picture, restore_files
 

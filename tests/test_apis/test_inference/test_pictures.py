@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from nearest import nearest
+from networks import nearest
 from PIL import Image, ImageCms
 
 from mmsrnas.apis.inference import Restorer, read_picture

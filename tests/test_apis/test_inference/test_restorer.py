@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from nearest import Nearest, nearest
+from networks import Local, Nearest, nearest
 from torch import nn
 
 from mmsrnas.apis.inference import Restorer, load_model, load_network
@@ -17,19 +17,6 @@ from mmsrnas.models import DLSRNet, HiNASNet
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (130, 150, 3), np.uint8)
 SMALL = IMAGE[:30, :24]
-
-
-class Local(nn.Sequential):
-    """Two convolutions: a pixel sees three pixels in every direction."""
-
-    def __init__(self, scale=2, channels=3):
-        super().__init__(
-            nn.Conv2d(channels, 8, 3, padding=1),
-            nn.ReLU(),
-            nn.Conv2d(8, channels * scale**2, 5, padding=2),
-            nn.PixelShuffle(scale),
-        )
-        self.upscale_factor, self.in_channels, self.min_size = scale, channels, 1
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 400), (96, 96), (97, 95), (301, 200)])
