@@ -1,4 +1,4 @@
-# Trains an elastic network at scale 2 on DIV2K, by default Compact: a day on a GPU (estimate).
+# Trains an elastic network at scale 2 on DIV2K, the largest by default: a day on a GPU (estimate).
 # A searched one:
 # --cfg-options model.generator.genotype=work_dirs/elastic_search_x2_div2k/front/genotype.json
 _base_ = [

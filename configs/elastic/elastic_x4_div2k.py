@@ -1,4 +1,4 @@
-# Trains an elastic network at scale 4 on DIV2K, by default Compact: a day on a GPU (estimate).
+# Trains an elastic network at scale 4 on DIV2K, the largest by default: a day on a GPU (estimate).
 # A searched one:
 # --cfg-options model.generator.genotype=work_dirs/elastic_search_x4_div2k/front/genotype.json
 _base_ = [

@@ -9,7 +9,7 @@ POINTS = [(30.0, 5), (31.0, 5), (29.0, 2), (28.0, 3), (31.0, 9), (32.0, 9)]
 
 
 def scored(points):
-    genotype = load_genotype("ELASTIC_COMPACT")
+    genotype = load_genotype("ELASTIC_LARGE")
     return [Scored(genotype, psnr, cost) for psnr, cost in points]
 
 

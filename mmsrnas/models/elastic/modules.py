@@ -10,7 +10,7 @@ from mmsrnas.genotypes import ElasticGenotype
 
 from .ops import activate, finish
 
-__all__ = ["LinearAnchor", "RepConv", "plain_conv", "run_chain"]
+__all__ = ["LinearAnchor", "RepConv", "plain_conv", "run_chain", "start_silent"]
 
 EXPANSION = 2
 """Inner channels of the expanding branch, in channels of the input."""
@@ -20,37 +20,28 @@ SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
 LAPLACE = ((0.0, 1.0, 0.0), (1.0, -4.0, 1.0), (0.0, 1.0, 0.0))
 
 
-def plain_conv(
-    in_channels: int, out_channels: int, kernel_size: int = 3, identity: bool = True
-) -> nn.Conv2d:
-    """A convolution that keeps the size, and may start as the identity plus a random kernel."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
-    if identity:
-        centre = conv.weight.data[:, :, kernel_size // 2, kernel_size // 2]
-        centre += torch.eye(out_channels, in_channels)
-    return conv
+def plain_conv(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv2d:
+    """A convolution that keeps the size."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
 
 
 class RepConv(nn.Conv2d):
     """Convolution whose kernel is a sum of linear branches, and whose widths can be cut.
 
-    The branches are those of RepVGG (arXiv 2101.03697) and ECBSR (ACM MM 2021): a plain kernel, a
-    1x1 that expands before a kernel, a 1x1, which may start as the identity, and 1x1 before fixed
-    Sobel and Laplacian filters. They are summed before they meet the image, so that a training step
-    costs one convolution, and exactly also at the borders, because the sum has the only bias.
+    The branches are those of ECBSR (ACM MM 2021): a plain kernel, a 1x1 that expands before a
+    kernel, a 1x1, and 1x1 before fixed Sobel and Laplacian filters; all but the first start at
+    zero. They are summed before they meet the image, so that a training step costs one convolution,
+    and exactly also at the borders, because the sum has the only bias.
 
     Args:
         in_channels: Most input channels.
         out_channels: Most output channels.
         kernel_size: Odd kernel size, at least 3.
-        identity: Start as the identity plus a random kernel, not as the kernel alone.
     """
 
     filters: Tensor
 
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int = 3, identity: bool = True
-    ) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
         inner, margin = EXPANSION * in_channels, kernel_size // 2 - 1
         point = torch.zeros(3, 3)
@@ -61,8 +52,6 @@ class RepConv(nn.Conv2d):
         self.points = nn.Parameter(torch.zeros(len(filters), out_channels, in_channels))
         self.expand = nn.Parameter(torch.randn(inner, in_channels) / in_channels**0.5)
         self.contract = nn.Parameter(torch.zeros(out_channels, inner, kernel_size, kernel_size))
-        if identity:
-            nn.init.eye_(self.points.data[0])
 
     def parts(self, in_channels: int, out_channels: int) -> tuple[Tensor, Tensor]:
         """Kernel and bias between the first channels."""
@@ -91,6 +80,14 @@ class RepConv(nn.Conv2d):
         conv.weight.copy_(kernel)
         assert conv.bias is not None
         conv.bias.copy_(bias)
+
+
+def start_silent(conv: nn.Conv2d) -> nn.Conv2d:
+    """Makes a new convolution give zero: a network then starts as its anchor."""
+    nn.init.zeros_(conv.weight)
+    assert conv.bias is not None
+    nn.init.zeros_(conv.bias)
+    return conv
 
 
 class LinearAnchor(nn.Conv2d):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from mmsrnas.genotypes import ElasticGenotype, Genotype, load_genotype
 from mmsrnas.registry import MODELS
 
-from .modules import LinearAnchor, RepConv, plain_conv, run_chain
-from .ops import KERNEL_SIZES, NEGATIVE_SLOPE, starts_as_identity
+from .modules import LinearAnchor, RepConv, plain_conv, run_chain, start_silent
+from .ops import KERNEL_SIZES, NEGATIVE_SLOPE
 
 __all__ = ["ElasticNet"]
 
@@ -58,15 +58,15 @@ class ElasticNet(BaseModule):
         self.upscale_factor = found.upscale_factor
         self.in_channels = found.in_channels
         self.reparameterized = reparameterized
-        conv: Any = RepConv if reparameterized else plain_conv
+        conv = RepConv if reparameterized else plain_conv
         sources = (found.widths[0], *found.widths)
         self.stem = conv(found.in_channels, sources[0])
         self.cells = nn.ModuleList(
-            conv(source, width, KERNEL_SIZES[op], starts_as_identity(op))
+            conv(source, width, KERNEL_SIZES[op])
             for op, source, width in zip(found.ops, sources, found.widths, strict=False)
         )
         outputs = found.in_channels * found.upscale_factor**2
-        self.head = conv(sources[-1], outputs, identity=False)
+        self.head = start_silent(conv(sources[-1], outputs))
         self.anchor = None
         if found.anchor == "linear":
             self.anchor = LinearAnchor(found.in_channels, found.upscale_factor)

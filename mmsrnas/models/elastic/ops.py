@@ -4,16 +4,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["KERNEL_SIZES", "NEGATIVE_SLOPE", "activate", "finish", "starts_as_identity"]
+__all__ = ["KERNEL_SIZES", "NEGATIVE_SLOPE", "activate", "finish"]
 
 KERNEL_SIZES = {"conv_3x3": 3, "conv_5x5": 5, "gate_3x3": 3}
 """Kernel size of the convolution of each operation."""
 NEGATIVE_SLOPE = 0.1
-
-
-def starts_as_identity(op: str) -> bool:
-    """Whether the convolution of an operation begins as the identity: a gate adds its input."""
-    return op != "gate_3x3"
 
 
 def activate(name: str, x: Tensor, slopes: Tensor | None) -> Tensor:
@@ -35,10 +30,12 @@ def activate(name: str, x: Tensor, slopes: Tensor | None) -> Tensor:
 def finish(op: str, x: Tensor, y: Tensor, activation: str, slopes: Tensor | None) -> Tensor:
     """What an operation does behind its convolution.
 
-    ``gate_3x3`` is the parameter-free attention of SPAN (arXiv 2311.12770) on the sum of input and
-    convolution, ``sum * (sigmoid(y) - 0.5)``, with the sum added once more: a chain of masks around
-    zero fades, one of masks around one does not. Where the input has another number of channels,
-    the sum is the convolution alone.
+    Both kinds add the input of the block where it has as many channels: without that path the
+    features of a long chain fade or grow, and networks of different depth share no head.
+
+    * convolutions: ``x + activation(y)``;
+    * ``gate_3x3``: ``(x + y) * (sigmoid(y) + 0.5)``, the parameter-free attention of SPAN (arXiv
+      2311.12770), ``(x + y) * (sigmoid(y) - 0.5)``, with what it weighs added once more.
 
     Args:
         op: Name of the operation.
@@ -50,7 +47,8 @@ def finish(op: str, x: Tensor, y: Tensor, activation: str, slopes: Tensor | None
     Returns:
         Features ``(N, C', H, W)``.
     """
-    if op != "gate_3x3":
-        return activate(activation, y, slopes)
-    features = y + x if x.shape[1] == y.shape[1] else y
-    return features * (torch.sigmoid(y) + 0.5)
+    same = x.shape[1] == y.shape[1]
+    if op == "gate_3x3":
+        return (x + y if same else y) * (torch.sigmoid(y) + 0.5)
+    y = activate(activation, y, slopes)
+    return x + y if same else y

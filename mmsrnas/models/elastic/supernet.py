@@ -13,9 +13,9 @@ from mmsrnas.registry import MODELS
 
 from .cost import ChainCost
 from .decoding import ElasticSpace
-from .modules import LinearAnchor, RepConv, run_chain
+from .modules import LinearAnchor, RepConv, run_chain, start_silent
 from .network import ElasticNet
-from .ops import KERNEL_SIZES, NEGATIVE_SLOPE, starts_as_identity
+from .ops import KERNEL_SIZES, NEGATIVE_SLOPE
 
 __all__ = ["ElasticSupernet"]
 
@@ -85,15 +85,10 @@ class ElasticSupernet(BaseModule):
         width, depth = self.space.mid_channels[-1], self.space.num_cells[-1]
         self.stem = RepConv(in_channels, width)
         self.cells = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    op: RepConv(width, width, KERNEL_SIZES[op], starts_as_identity(op))
-                    for op in self.space.ops
-                }
-            )
+            nn.ModuleDict({op: RepConv(width, width, KERNEL_SIZES[op]) for op in self.space.ops})
             for _ in range(depth)
         )
-        self.head = RepConv(width, in_channels * upscale_factor**2, identity=False)
+        self.head = start_silent(RepConv(width, in_channels * upscale_factor**2))
         self.anchor = LinearAnchor(in_channels, upscale_factor) if anchor == "linear" else None
         self.slopes: Any = None
         if "prelu" in self.space.activations:

@@ -87,7 +87,7 @@ def test_draws_depend_on_step_and_seed_alone():
 
 def test_what_cannot_be_trained_so_is_refused():
     with pytest.raises(TypeError, match="ElasticNet has no `space`"):
-        build(generator=dict(type="mmsrnas.ElasticNet", genotype="ELASTIC_COMPACT"))
+        build(generator=dict(type="mmsrnas.ElasticNet", genotype="ELASTIC_LARGE"))
     for wrong in (dict(num_random=-1), dict(distillation=1.5)):
         with pytest.raises(ValueError, match="num_random >= 0 and distillation from 0 to 1"):
             build(**wrong)

@@ -50,11 +50,15 @@ def test_a_convolution_is_the_sum_of_its_branches(kernel_size, widths):
     torch.testing.assert_close(plain(x), expected, rtol=0, atol=1e-9)
 
 
-def test_a_convolution_starts_as_the_identity_and_a_plain_one():
+def test_a_convolution_starts_as_a_plain_one_and_a_network_as_its_anchor():
     conv = RepConv(6, 8)
     x = torch.rand(1, 6, 5, 5)
-    plain = F.conv2d(x, conv.weight, conv.bias, padding=1)
-    torch.testing.assert_close(conv(x), plain + F.pad(x, (0, 0, 0, 0, 0, 2)))
+    torch.testing.assert_close(conv(x), F.conv2d(x, conv.weight, conv.bias, padding=1))
+    image = torch.rand(1, 1, 5, 5)
+    for branches in (False, True):
+        net = ElasticNet(GENOTYPE, reparameterized=branches)
+        enlarged = F.interpolate(image, scale_factor=3, mode="bicubic")
+        torch.testing.assert_close(net(image), enlarged)
 
 
 def test_folding_in_the_middle_of_training_changes_nothing():
@@ -93,11 +97,11 @@ def test_the_chain_is_that_of_the_genotype():
     x = torch.rand(1, 1, 6, 8, dtype=torch.double)
     stem, first, second, third, fourth, head = net.convolutions()
     y = F.prelu(stem(x), net.slopes["0"])
-    y = F.prelu(first(y), net.slopes["1"])
+    y = y + F.prelu(first(y), net.slopes["1"])
     z = second(y)
     y = (z + y) * (torch.sigmoid(z) + 0.5)
-    y = F.prelu(third(y), net.slopes["3"])
-    z = fourth(y)  # narrower than its input, which is not added then
+    y = F.prelu(third(y), net.slopes["3"])  # wider than its input, which is not added then
+    z = fourth(y)
     y = z * (torch.sigmoid(z) + 0.5)
     y = F.pixel_shuffle(head(y), 3) + F.interpolate(x, scale_factor=3, mode="bicubic")
     torch.testing.assert_close(net(x), y, rtol=0, atol=1e-12)
@@ -110,7 +114,8 @@ def test_activations_without_parameters(activation):
     x = torch.rand(1, 3, 5, 5)
     function = getattr(F, activation)
     slope = (0.1,) if activation == "leaky_relu" else ()
-    y = function(net.cells[0](function(net.stem(x), *slope)), *slope)
+    y = function(net.stem(x), *slope)
+    y = y + function(net.cells[0](y), *slope)
     torch.testing.assert_close(net(x), net.head(y) + x)
     assert not net.slopes
 
