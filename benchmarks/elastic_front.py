@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from truth.images import Images, held_out_sets, sample_batch, training_images
-from truth.training import Recipe, evaluate, train
+from truth.training import Recipe, evaluate, initialise, train
 
 from mmsrnas.analysis.evolution import evolve
 from mmsrnas.analysis.front import Scored, pareto_front
@@ -393,6 +393,10 @@ def front_row(spec: dict, seed: int, images: Images, sets: dict, recipe: Recipe)
     """Trains one network of the front and judges it on all test sets."""
     torch.manual_seed(seed)
     net = build(spec)
+    if spec["kind"] == "handmade":  # the default fades in them; ours have starts of their own
+        rng = np.random.default_rng(seed)
+        low, _ = sample_batch(images, recipe.batch_size, recipe.patch_size, SCALE, rng)
+        initialise(net, low)
     seconds = train(net, images, recipe, SCALE, seed)
     net = deployed(net)
     row = {k: spec.get(k, "") for k in FRONT_COLUMNS if k in spec}
