@@ -375,7 +375,10 @@ def test_sets(data: Path) -> dict[str, Images]:
         folder = data / "bench" / name
         paths = sorted((folder / "HR").glob("*.png"))
         lows = [folder / f"LR_bicubic/X{SCALE}/{p.stem}x{SCALE}.png" for p in paths]
-        found[name.lower()] = Images([_read(p) for p in lows], [_read(p) for p in paths])
+        inputs = [_read(p) for p in lows]
+        pairs = zip(map(_read, paths), inputs, strict=True)  # some originals have odd sides
+        highs = [high[: SCALE * low.shape[0], : SCALE * low.shape[1]] for high, low in pairs]
+        found[name.lower()] = Images(inputs, list(map(np.ascontiguousarray, highs)))
     highs = [_read(p) for p in sorted((data / "valid/photos").glob("*.jpg"))]
     highs = [h[: h.shape[0] // SCALE * SCALE, : h.shape[1] // SCALE * SCALE] for h in highs]
     found["valid"] = Images([imresize(high, 1 / SCALE) for high in highs], highs)

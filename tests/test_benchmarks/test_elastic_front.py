@@ -45,7 +45,7 @@ def data(tmp_path):
         write(tmp_path / f"train/photos/photo{index:02}_0.jpg", 52)
     write(tmp_path / "valid/photos/other_0.jpg", 33)
     for name in ("Set5", "Set14"):
-        write(tmp_path / f"bench/{name}/HR/image.png", 32)
+        write(tmp_path / f"bench/{name}/HR/image.png", 33)
         write(tmp_path / f"bench/{name}/LR_bicubic/X2/imagex2.png", 16)
     return tmp_path
 
