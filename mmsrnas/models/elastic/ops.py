@@ -30,8 +30,9 @@ def activate(name: str, x: Tensor, slopes: Tensor | None) -> Tensor:
 def finish(op: str, x: Tensor, y: Tensor, activation: str, slopes: Tensor | None) -> Tensor:
     """What an operation does behind its convolution.
 
-    Both kinds add the input of the block where it has as many channels: without that path the
-    features of a long chain fade or grow, and networks of different depth share no head.
+    Both kinds add the input of the block, cut or filled with zeros to the width of the output:
+    without that path the features of a long chain fade or grow, and networks of different depth
+    could not share a head.
 
     * convolutions: ``x + activation(y)``;
     * ``gate_3x3``: ``(x + y) * (sigmoid(y) + 0.5)``, the parameter-free attention of SPAN (arXiv
@@ -47,8 +48,9 @@ def finish(op: str, x: Tensor, y: Tensor, activation: str, slopes: Tensor | None
     Returns:
         Features ``(N, C', H, W)``.
     """
-    same = x.shape[1] == y.shape[1]
+    missing = y.shape[1] - x.shape[1]
+    if missing:
+        x = F.pad(x, (0, 0, 0, 0, 0, missing)) if missing > 0 else x[:, :missing]
     if op == "gate_3x3":
-        return (x + y if same else y) * (torch.sigmoid(y) + 0.5)
-    y = activate(activation, y, slopes)
-    return x + y if same else y
+        return (x + y) * (torch.sigmoid(y) + 0.5)
+    return x + activate(activation, y, slopes)

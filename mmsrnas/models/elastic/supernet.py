@@ -28,10 +28,10 @@ class ElasticSupernet(BaseModule):
     """Weights that all networks of the elastic space share.
 
     A narrower network has the first channels of every convolution, a shallower one the first
-    blocks; every operation of a block has a convolution of its own, re-parameterised by linear
-    branches. A call names the architecture to run. There are no architecture parameters: the
-    networks train together (:class:`~mmsrnas.models.editors.SandwichEditor`), are judged with their
-    shared weights, and taken out with them by :meth:`extract`.
+    blocks; the operations of a block share one convolution for each kernel size, re-parameterised
+    by linear branches. A call names the architecture to run. There are no architecture parameters:
+    the networks train together (:class:`~mmsrnas.models.editors.SandwichEditor`), are judged with
+    their shared weights, and taken out with them by :meth:`extract`.
 
     Args:
         num_cells: Numbers of blocks to choose from, rising.
@@ -83,9 +83,10 @@ class ElasticSupernet(BaseModule):
         self.upscale_factor = upscale_factor
         self.in_channels = in_channels
         width, depth = self.space.mid_channels[-1], self.space.num_cells[-1]
+        sizes = sorted({KERNEL_SIZES[op] for op in self.space.ops})
         self.stem = RepConv(in_channels, width)
         self.cells = nn.ModuleList(
-            nn.ModuleDict({op: RepConv(width, width, KERNEL_SIZES[op]) for op in self.space.ops})
+            nn.ModuleDict({str(size): RepConv(width, width, size) for size in sizes})
             for _ in range(depth)
         )
         self.head = start_silent(RepConv(width, in_channels * upscale_factor**2))
@@ -117,7 +118,8 @@ class ElasticSupernet(BaseModule):
     def convolutions(self, genotype: ElasticGenotype) -> list[RepConv]:
         """Shared stem, convolutions of the blocks and head of a genotype."""
         cells: Any = self.cells
-        return [self.stem, *(cells[i][op] for i, op in enumerate(genotype.ops)), self.head]
+        sizes = [str(KERNEL_SIZES[op]) for op in genotype.ops]
+        return [self.stem, *(cells[i][size] for i, size in enumerate(sizes)), self.head]
 
     def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields nothing: architectures are sampled, not learned."""

@@ -44,10 +44,10 @@ def test_a_narrow_network_trains_the_first_channels_alone():
     net = supernet()
     genotype = net.space.decode([0, 0, 0, 0, 0, 0, 0, 0])
     net(torch.rand(1, 3, 5, 5, dtype=torch.double), genotype).sum().backward()
-    used = net.cells[0]["conv_3x3"].weight.grad
+    used = net.cells[0]["3"].weight.grad
     assert used[:4, :4].abs().min() > 0 and used[4:].abs().max() == used[:, 4:].abs().max() == 0
-    assert net.cells[1]["conv_3x3"].weight.grad is None
-    assert net.cells[0]["conv_5x5"].weight.grad is None
+    assert net.cells[1]["3"].weight.grad is None
+    assert net.cells[0]["5"].weight.grad is None
 
 
 def test_ranking_is_what_it_prefers_and_travels_in_the_state():
