@@ -1,6 +1,7 @@
 """The one recipe by which every architecture of a table is trained and judged."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ class Recipe:
 
 
 @torch.no_grad()
-def initialise(net: nn.Module, images: Tensor) -> None:
+def initialise(net: nn.Module, images: Tensor, skip: Collection[nn.Module] = ()) -> None:
     """Scales each convolution to outputs of unit variance, and the last one to zero.
 
     With the default initialisation a chain of 16 convolutions has learned nothing after 500
@@ -43,10 +44,12 @@ def initialise(net: nn.Module, images: Tensor) -> None:
     Args:
         net: A network that adds its output to an enlargement of the image; changed in place.
         images: Inputs ``(N, C, H, W)`` in [0, 1].
+        skip: Convolutions that stay as they are.
 
     Source: layer-sequential unit-variance, arXiv 1511.06422, in one pass.
     """
-    convs = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d)]
+    kinds = nn.Conv2d | nn.ConvTranspose2d
+    convs = [m for m in net.modules() if isinstance(m, kinds) and m not in skip]
     done: list[nn.Module] = []
 
     def normalise(conv: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
