@@ -400,7 +400,7 @@ def start(net: nn.Module, images: Images, recipe: Recipe, seed: int) -> None:
 
     DLSR and HNAS keep theirs, with which they end higher.
     """
-    if isinstance(net, OnNearest) and isinstance(net.net, DLSRNet | HNASNet):
+    if isinstance(net, Anchored) and isinstance(net.net, DLSRNet | HNASNet):
         return
     rng = np.random.default_rng(seed)
     low, _ = sample_batch(images, recipe.batch_size, recipe.patch_size, SCALE, rng)
