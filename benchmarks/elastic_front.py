@@ -395,7 +395,7 @@ def _read(path: Path) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def start(net: nn.Module, images: Images, recipe: Recipe, seed: int) -> None:
+def start(net: Any, images: Images, recipe: Recipe, seed: int) -> None:
     """Features of unit variance: the default initialisation fades, in plain chains to nothing.
 
     DLSR and HNAS keep theirs, with which they end higher.
@@ -404,7 +404,7 @@ def start(net: nn.Module, images: Images, recipe: Recipe, seed: int) -> None:
         return
     rng = np.random.default_rng(seed)
     low, _ = sample_batch(images, recipe.batch_size, recipe.patch_size, SCALE, rng)
-    initialise(net, low, [net.anchor] if isinstance(net, ElasticNet) else [])
+    initialise(net, low, skip=[net.anchor])
 
 
 def front_row(spec: dict, seed: int, images: Images, sets: dict, recipe: Recipe) -> dict:
