@@ -15,7 +15,7 @@ SUPERNET = dict(
 
 def build(**kwargs):
     torch.manual_seed(0)
-    return MODELS.build(
+    editor = MODELS.build(
         dict(
             type="mmsrnas.SandwichEditor",
             generator=SUPERNET,
@@ -24,6 +24,8 @@ def build(**kwargs):
         )
         | kwargs
     )
+    torch.nn.init.normal_(editor.generator.head.weight)  # which starts at zero
+    return editor
 
 
 def batch():
