@@ -305,7 +305,7 @@ class Planner:
         for name, (kind, builder, step) in SCALED.items():
             try:
                 found = scale_to_budget(
-                    lambda w, b=builder: deployed(b(w)), self.cost, budget, step
+                    lambda w, b=builder: deployed(b(w)), self.cost, budget, step, max(step, 3)
                 )
             except ValueError as error:
                 print(f"{name} has no width for {budget:.2f} ms: {error}", flush=True)

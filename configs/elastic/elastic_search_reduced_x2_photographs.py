@@ -15,8 +15,17 @@ model = dict(
 )
 
 # The photographs of the architecture judge: whole ones, not patches.
-val_dataloader = dict(_base_.test_dataloader[0])
-val_dataloader.dataset = dict(_base_.test_dataloader[0].dataset, data_root="data/demo/architecture")
+val_dataloader = dict(
+    _base_.test_dataloader[0],
+    dataset=dict(_base_.test_dataloader[0]["dataset"], data_root="data/demo/architecture"),
+    _delete_=True,
+)
+val_evaluator = dict(
+    type="Evaluator",
+    metrics=[dict(type="mmsrnas.PSNR", crop_border=2, convert_to="Y", prefix="architecture")],
+    _delete_=True,
+)
+val_cfg = dict(_delete_=True, type="MultiValLoop")
 param_scheduler = dict(T_max=600)
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=600)
 default_hooks = dict(
