@@ -57,7 +57,7 @@ COSTS = {  # parameters and Multi-Adds by formula; HiNAS has them for decided su
     "dlsr": lambda g: (network_cost("params", g), network_cost("multi_adds", g)),
     "hnas": lambda g: (num_parameters(g), multi_adds(g)),
     "drc": lambda g: tuple(
-        round(WidthCost(full := build(DRN), find_sites(full), kind)(torch.tensor(g.widths)).item())
+        round(WidthCost(full := build(DRN), find_sites(full), kind)(g.widths))
         for kind in ("params", "multi_adds")
     ),
 }
