@@ -17,8 +17,8 @@ __all__ = ["Derived", "derive", "derive_measured"]
 
 LATENCY_STEP = 4
 """Distance of the widths that are tried where time counts: runtimes compute channels in blocks."""
-WIDER = 2
-"""Widths beyond that of the favourite that are tried with other operations."""
+OTHER_WIDTHS = (0, 1, 2, -1)
+"""Steps from the width of the favourite to those that are tried with other operations."""
 MAX_DEEPER = 2
 """Cells more or less than in the search that are tried."""
 MAX_CORRECTIONS = 4
@@ -88,7 +88,7 @@ def derive(
     scaled = task.scaled(base, first.loss if first else 0.0)
     if scaled.fills_budget:
         return scaled
-    return next(task.wider(scaled), scaled)
+    return next(task.others(base), scaled)
 
 
 def derive_measured(
@@ -166,14 +166,14 @@ class _Task:
                 self.cost, asked, least * asked / self.budget, mid_channels
             )
             whole = self.cost_of(found.genotype)
-            if whole <= self.budget and (best is None or whole > best.cost):
-                best = self.found(found.genotype, whole, found.loss)
-            if whole <= self.budget and (found.loss == 0 or whole >= FILLED * self.budget):
-                break
-            following = asked * (self.budget / whole) * (0.999 if whole > self.budget else 1)
-            if following == asked:
-                break
-            asked = following
+            if whole <= self.budget:
+                if best is None or whole > best.cost:
+                    best = self.found(found.genotype, whole, found.loss)
+                is_favourite = found.loss == 0 and whole >= least
+                is_exact = self.cost.type != "latency"
+                if is_exact or is_favourite or whole >= FILLED * self.budget:
+                    break
+            asked *= (self.budget / whole) * (0.999 if whole > self.budget else 1)
         if best is None:
             raise BudgetError(
                 self.budget, whole, self.cost.unit, "the cheapest network that was found"
@@ -218,15 +218,18 @@ class _Task:
             return 2
         return 1
 
-    def wider(self, scaled: Derived) -> Iterator[Derived]:
-        """Wider networks that fill the budget with operations that are liked a little less."""
-        genotype: Any = scaled.genotype
-        for step in range(WIDER + 1):
-            width = genotype.mid_channels + step * self.width_step(genotype)
+    def others(self, base: Any) -> Iterator[Derived]:
+        """What fills the budget with operations that are liked a little less, at near widths."""
+        step = self.width_step(base)
+        try:
+            width = self._widest(base, 0.0).genotype.mid_channels
+        except BudgetError:
+            return
+        for change in OTHER_WIDTHS:
             try:
-                found = self.preferred(FILLED * self.budget, width)
+                found = self.preferred(FILLED * self.budget, width + change * step)
             except (BudgetError, GenotypeError):
-                return
+                continue
             if found.fills_budget:
                 yield found
 
