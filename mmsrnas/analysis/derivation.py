@@ -85,7 +85,11 @@ def derive(
     if first and (mid_channels or not hasattr(first.genotype, "mid_channels")):
         return first
     base = first.genotype if first else task.favourite()
-    scaled = task.scaled(base, first.loss if first else 0.0)
+    try:
+        scaled = task.scaled(base, first.loss if first else 0.0)
+    except BudgetError:
+        # The cheapest operations at the least width, or how much they cost.
+        return task.preferred(0.0, _least_width(base, task.width_step(base)))
     if scaled.fills_budget:
         return scaled
     return next(task.others(base), scaled)
