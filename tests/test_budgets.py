@@ -58,7 +58,7 @@ def decide(net, choose):
 @pytest.mark.parametrize("kind", COSTS)
 @pytest.mark.parametrize("method", GRADIENT)
 def test_expectation_of_what_is_decided_is_the_cost_of_its_network(method, kind, cost_of):
-    cfg = cost_of(kind)
+    cfg = build_cost(cost_of(kind))
     net = build(method, cost=cfg).double()
     assert isinstance(net, CostedSupernet)
     if method == "dlsr":
@@ -94,9 +94,9 @@ def test_expected_latency_falls_along_its_gradient(method, cost_of):
 
 @pytest.mark.parametrize("kind", COSTS)
 def test_reward_charges_the_cost_of_the_network(kind, cost_of):
-    cfg = cost_of(kind)
+    cfg = build_cost(cost_of(kind))
     net = build("hnas", cost=cfg, derived_mid_channels=6)
-    rows = net.space.random(3, torch.Generator().manual_seed(1))
+    rows = net.space.random(2, torch.Generator().manual_seed(1))
     for genotype in map(net.space.decode, rows):
         expected = build_cost(cfg)(net.build_network(genotype.replace(mid_channels=6)))
         assert net.cost(genotype) == pytest.approx(expected, rel=1e-6)
@@ -106,8 +106,7 @@ def test_reward_charges_the_cost_of_the_network(kind, cost_of):
 @pytest.mark.parametrize("method", METHODS)
 def test_genotype_keeps_to_the_budget(method, kind, cost_of):
     """The share is of the dearest network, and means the same as its absolute value."""
-    cfg = cost_of(kind)
-    cost = build_cost(cfg)
+    cost = cfg = build_cost(cost_of(kind))
     free = build(method, cost=cfg, budget_share=1.0)
     assert isinstance(free, BudgetedSupernet) and isinstance(free, RankedSupernet)
     if "widths" not in method:
@@ -126,25 +125,25 @@ def test_genotype_keeps_to_the_budget(method, kind, cost_of):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (dict(budget=0), "budget: expected a positive number of ms"),
-        (dict(budget=-3.5), "budget: expected a positive number of ms"),
-        (dict(budget=float("nan")), "budget: expected a positive number of ms"),
-        (dict(budget="20 ms"), "budget: expected a positive number of ms"),
+        (dict(budget=0), "budget: expected a positive number of parameters"),
+        (dict(budget=-3.5), "budget: expected a positive number of parameters"),
+        (dict(budget=float("nan")), "budget: expected a positive number of parameters"),
+        (dict(budget="20 K"), "budget: expected a positive number of parameters"),
         (dict(budget_share=0), r"budget_share: expected a share in \(0, 1\]"),
         (dict(budget_share=1.5), r"budget_share: expected a share in \(0, 1\]"),
         (dict(budget=5, budget_share=0.5), "budget, budget_share: expected one of them"),
-        (dict(budget=0.5), r"budget: 0.5 ms on .* out of reach; .* the least possible"),
+        (dict(budget=5), r"budget: 5 parameters are out of reach; .* the least possible"),
         (dict(cost="macs"), r"cost.type: expected one of multi_adds, params, latency"),
+        (dict(cost=7), "cost: expected"),
         (dict(cost=dict(type="latency", device="cpu")), "cost: expected the keys type, target"),
         (dict(cost=dict(type="latency", target="abacus")), "'abacus' is no runtime"),
         (dict(cost=dict(type="latency", table="none.json")), "none.json does not exist"),
     ],
 )
 @pytest.mark.parametrize("method", METHODS)
-def test_bad_input_is_refused_before_the_search(method, bad, message, cost_of):
-    bad = dict(cost=cost_of("latency")) | bad
+def test_bad_input_is_refused_before_the_search(method, bad, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        build(method, **bad)
+        build(method, **dict(cost="params") | bad)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -162,12 +161,11 @@ def test_unfit_targets_are_refused_before_the_search(method, cost_of, monkeypatc
         build(method, cost=dict(type="latency", target=TARGET, table=tmp_path / "new.json"))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_operators_that_are_missing_are_measured_and_kept(method, cost_of):
+def test_operators_that_are_missing_are_measured_and_kept(cost_of):
     cfg = cost_of("latency")
     assert not OperatorTable.load(cfg["table"], parse_target(TARGET)).times
-    first = build(method, cost=cfg, budget_share=1.0).budget
+    first = build("dlsr", cost=cfg, budget_share=1.0).budget
     times = OperatorTable.load(cfg["table"], parse_target(TARGET)).times
     assert times
-    assert build(method, cost=cfg, budget_share=1.0).budget == first
+    assert build("dlsr", cost=cfg, budget_share=1.0).budget == first
     assert OperatorTable.load(cfg["table"], parse_target(TARGET)).times == times

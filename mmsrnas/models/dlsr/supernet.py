@@ -112,7 +112,8 @@ class DLSRSupernet(DLSRBase):
             if self.variant == "official" and built.type == "params":
                 return DLSRCost(0.0, OFFICIAL_OP_PARAMS, len(self.cells), built.unit)
             return DLSRCost.build(built, self.template)
-        if len(cost) != len(DLSR_OPS) or min(cost) < 0 or not sum(cost):
+        is_list = isinstance(cost, Sequence) and len(cost) == len(DLSR_OPS)
+        if not is_list or min(cost) < 0 or not sum(cost):
             raise ValueError(
                 f"DLSRSupernet.cost: expected 'params', 'multi_adds', dict(type='latency', "
                 f"target=...), or {len(DLSR_OPS)} numbers >= 0 for {', '.join(DLSR_OPS)}; "
