@@ -8,6 +8,13 @@ from mmagic.apis.inferencers.image_super_resolution_inferencer import (
     ImageSuperResolutionInferencer,
 )
 from mmagic.structures import DataSample
+from mmengine.config import Config
+from torch import nn
+
+from mmsrnas.checkpoint import read_checkpoint
+from mmsrnas.engine.hooks.checkpoint_fit_hook import inference_part
+
+from .generator import adopt_genotype
 
 __all__ = ["RestorationInferencer"]
 
@@ -16,8 +23,20 @@ class RestorationInferencer(ImageSuperResolutionInferencer):
     """mmagic's inferencer of super-resolution, for denoising and gray images too.
 
     mmagic's reverses the last axis of every result, from RGB to BGR: a gray image, which has no
-    third axis, is mirrored by that.
+    third axis, is mirrored by that. The genotype is that of the checkpoint, see
+    :func:`~mmsrnas.apis.adopt_genotype`, and weights of another network are an error.
     """
+
+    def _init_model(self, cfg: Config, ckpt: str | None, device: str) -> nn.Module:
+        """The editor of the config with the weights that it infers with."""
+        if not ckpt:
+            return super()._init_model(cfg, None, device)
+        checkpoint = read_checkpoint(ckpt)
+        adopt_genotype(cfg, checkpoint)
+        editor = super()._init_model(cfg, None, device)
+        part = inference_part(editor)
+        checkpoint.load_into(getattr(editor, part), part)
+        return editor
 
     def visualize(
         self, preds: list[DataSample], result_out_dir: str | Path | None = None

@@ -34,6 +34,8 @@ from mmsrnas.registry import MODELS
 
 __all__ = ["Pruned", "prune", "training_loss"]
 
+PRUNED_NET = "mmsrnas.PrunedNet"
+
 
 @dataclass(frozen=True)
 class Pruned:
@@ -144,7 +146,7 @@ def prune(
     origin = provenance(cfg.filename, seed, None)
     origin |= {"checkpoint": str(checkpoint), "criterion": criterion}
     target.save(work_dir / "genotype.json", origin)
-    _save(editor, target, work_dir / "pruned.pth")
+    _save(editor, model, target, work_dir / "pruned.pth")
     params, multi_adds = zip(before, _count(net), strict=True)
     return Pruned(target, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
@@ -226,9 +228,16 @@ def _count(net: nn.Module) -> tuple[int, int]:
     return params, round(WidthCost(net, find_sites(net)).full())
 
 
-def _save(editor: nn.Module, genotype: DRCGenotype, file: Path) -> None:
+def _save(editor: nn.Module, model: dict[str, Any], genotype: DRCGenotype, file: Path) -> None:
+    """Writes weights, genotype, and the config by which the file alone is enough to run them."""
     parts = ("generator.", "dual_networks.")
     weights = {k: w.cpu() for k, w in editor.state_dict().items() if k.startswith(parts)}
-    meta = {"mmsrnas": mmsrnas.__version__, "genotype": genotype.to_dict()}
+    kind = model["generator"] if hasattr(editor.generator, "genotype") else {"type": PRUNED_NET}
+    pruned = model | {"generator": kind | {"genotype": genotype.to_dict()}}
+    meta = {
+        "mmsrnas": mmsrnas.__version__,
+        "genotype": genotype.to_dict(),
+        "cfg": f"default_scope = 'mmagic'\nmodel = {pruned!r}\n",
+    }
     with atomic_write(file) as whole:
         torch.save({"state_dict": weights, "meta": meta}, whole)
