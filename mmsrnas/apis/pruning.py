@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import mmsrnas
 from mmsrnas.checkpoint import EMA, read_checkpoint
 from mmsrnas.datasets import check_datasets
-from mmsrnas.engine.data import cycle
+from mmsrnas.engine.batches import BatchStream
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype, Genotype, load_genotype
@@ -218,7 +218,7 @@ def _draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[
     """Batches of the training data as the editor takes them; the same for the same seed."""
     set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
-    batches = islice(cycle(dataloader, "train_dataloader"), count)
+    batches = islice(BatchStream(dataloader, seed), count)
     return [editor.data_preprocessor(batch, True) for batch in batches]
 
 
