@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, Protocol, cast, runtime_checkable
 
+import torch
 from mmengine.dist import get_dist_info
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader, Dataset
@@ -103,6 +104,8 @@ class BatchStream:
             worker_init_fn=source.worker_init_fn,
             multiprocessing_context=source.multiprocessing_context,
             prefetch_factor=source.prefetch_factor,
+            # Else the start of the workers draws from the random numbers of the process.
+            generator=torch.Generator().manual_seed(self._seed),
         )
 
 

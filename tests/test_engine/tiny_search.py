@@ -1,5 +1,8 @@
 """A search that takes seconds: a supernet of four convolutions on images of 40x40 pixels."""
 
+import mmsrnas  # noqa: F401  (repairs the stack before mmagic is imported)
+
+# isort: split
 import importlib
 import os
 import signal
@@ -257,15 +260,18 @@ def search_on_two(rank, folder, runs) -> None:
 
 def built(folder, run, of="tiny_search", dtype="float64", **options) -> Runner:
     """The runner of a search in some precision."""
-    torch.set_default_dtype(getattr(torch, dtype))
-    try:
-        return importlib.import_module(of).runner(folder, run=run, **options)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    search = importlib.import_module(of).runner(folder, run=run, **options)
+    search.model.to(getattr(torch, dtype))  # hooks wrap it for several processes once more
+    return search
 
 
 def counted(module) -> list[bool]:
     """A list that gets an entry for each forward pass without gradients."""
     calls: list[bool] = []
-    module.register_forward_hook(lambda *_: torch.is_grad_enabled() or calls.append(True))
+
+    def count(*_) -> None:
+        if not torch.is_grad_enabled():
+            calls.append(True)
+
+    module.register_forward_hook(count)
     return calls

@@ -51,9 +51,8 @@ def pruned(tmp_path, paired_images):
 
 
 def test_every_tool_takes_the_genotype_from_the_checkpoint(
-    pruned, run_tool, tmp_path, paired_images, monkeypatch
+    pruned, run_tool, tmp_path, paired_images
 ):
-    monkeypatch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, True))
     config, checkpoint, network = pruned
     params = f"{sum(p.numel() for p in network.parameters()):,}"
     image, flops = torch.rand(1, 3, 16, 20), "analysis_tools/get_flops.py"
