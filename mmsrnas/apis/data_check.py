@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -86,12 +87,11 @@ def check_data(cfg: Config, threads: int = 4) -> DataReport:
     loaders = [item for mode in ("train", "val", "test") for item in dataloaders(cfg, mode)]
     for key, loader in loaders:
         check.dataloader(key, loader)
-    (first, _), *searched = dataloaders(cfg, "train") or [("", {})]
-    for key, _ in searched:
-        if {first, key} <= check.built.keys():
-            check.attempt(
-                key, lambda k=key: require_disjoint(check.built[first], check.built[k], k)
-            )
+    weights, *searched = [key for key, _ in dataloaders(cfg, "train")] or [""]
+    for key in searched:
+        if {weights, key} <= check.built.keys():
+            train, arch = check.built[weights], check.built[key]
+            check.attempt(key, partial(require_disjoint, train, arch, key))
     return check.report
 
 
@@ -166,8 +166,6 @@ def _images(dataset: dict, *keys: str) -> list[str]:
 
 
 def _error_of(path: str, color_type: str) -> str | None:
-    if not Path(path).is_file():  # reading a pipe would wait for ever
-        return f"{printable(path)} is no file"
     try:
         read_image(path, color_type)
     except ValueError as error:

@@ -1,6 +1,7 @@
 """Restoration of single images, gray ones included."""
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -8,8 +9,6 @@ from mmagic.apis.inferencers.image_super_resolution_inferencer import (
     ImageSuperResolutionInferencer,
 )
 from mmagic.structures import DataSample
-from mmengine.config import Config
-from torch import nn
 
 from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.engine.hooks.checkpoint_fit_hook import inference_part
@@ -27,13 +26,13 @@ class RestorationInferencer(ImageSuperResolutionInferencer):
     :func:`~mmsrnas.apis.adopt_genotype`, and weights of another network are an error.
     """
 
-    def _init_model(self, cfg: Config, ckpt: str | None, device: str) -> nn.Module:
+    def _init_model(self, cfg: Any, ckpt: str | None, device: str) -> Any:
         """The editor of the config with the weights that it infers with."""
         if not ckpt:
             return super()._init_model(cfg, None, device)
         checkpoint = read_checkpoint(ckpt)
         adopt_genotype(cfg, checkpoint)
-        editor = super()._init_model(cfg, None, device)
+        editor: Any = super()._init_model(cfg, None, device)
         part = inference_part(editor)
         checkpoint.load_into(getattr(editor, part), part)
         return editor

@@ -7,7 +7,6 @@ from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from mmengine.dist import get_dist_info
-from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from mmsrnas.registry import DATA_SAMPLERS
@@ -62,7 +61,7 @@ class BatchStream:
         self.batch_sampler: Any = dataloader.batch_sampler
         self.position = 0
         self._process = (0, 1) if shared else get_dist_info()
-        sampler = getattr(self.batch_sampler, "sampler", None)
+        sampler: Any = getattr(self.batch_sampler, "sampler", None)
         if shared and hasattr(sampler, "world_size"):
             sampler.rank, sampler.world_size = self._process
         self._seed = seed
@@ -136,7 +135,7 @@ def _numbered(
 
 def _endless(batch_sampler: Any, key: str) -> Iterator[list[int]]:
     """Batches of indices, each pass over the data in a new order."""
-    sampler = getattr(batch_sampler, "sampler", None)
+    sampler: Any = getattr(batch_sampler, "sampler", None)
     for epoch in itertools.count():
         if hasattr(sampler, "set_epoch"):
             sampler.set_epoch(epoch)
@@ -150,11 +149,11 @@ def _endless(batch_sampler: Any, key: str) -> Iterator[list[int]]:
             )
 
 
-def training_stream(loop: IterBasedTrainLoop, config: Any) -> BatchStream:
+def training_stream(loop: Any, config: Any) -> BatchStream:
     """The training data of a loop as a stream, in place of the iterator that the loop has begun.
 
     Args:
-        loop: The loop. Worker processes that it has started are ended.
+        loop: An ``IterBasedTrainLoop``. Worker processes that it has started are ended.
         config: What its dataloader was built from. From a config the sampler is built anew, because
             the loop's own may have given indices to workers; a dataloader is taken as it is.
     """

@@ -301,7 +301,11 @@ KINDS = {
     "link to itself": (link_to_itself, DECODING, r"001\.png"),
     "linked folder in a loop": (linked_folder_loop, (*DECODING, cut), r"no image in .*HR"),
     "folder with the name of an image": (folder_as_image, (train,), r"without HR image \(001x2"),
-    "pipe with the name of an image": (pipe_as_image, (check, convert), r"001\.png is no file"),
+    "pipe with the name of an image": (
+        pipe_as_image,
+        (train, check, convert),
+        r"001\.png(: it)? is no file",
+    ),
     "template of other names": (
         nothing,
         (with_options(filename_tmpl=dict(img="{}x4")),),

@@ -72,12 +72,12 @@ class ExactResumeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Puts the data where the run is."""
-        loop: Any = runner.train_loop
-        if not isinstance(loop, IterBasedTrainLoop):
+        if not isinstance(runner.train_loop, IterBasedTrainLoop):
             raise TypeError(
                 "ExactResumeHook: train_cfg needs an IterBasedTrainLoop, "
-                f"got {type(loop).__name__}; remove the hook."
+                f"got {type(runner.train_loop).__name__}; remove the hook."
             )
+        loop = cast(Any, runner.train_loop)
         if not isinstance(loop.dataloader_iterator, Stream):
             loop.dataloader_iterator = training_stream(loop, runner._train_dataloader)
         resumed, self._resumed = self._resumed, None
