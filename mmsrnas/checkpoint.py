@@ -1,6 +1,7 @@
 """The one home of checkpoints: found, loaded safely, read as data, checked against a network."""
 
 import ast
+import json
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import FUNCTIONS, Registry
@@ -18,7 +20,19 @@ from mmsrnas.compat import CheckpointError
 from mmsrnas.costs import COSTS
 from mmsrnas.genotypes import Genotype, GenotypeError, load_genotype
 
-__all__ = ["Checkpoint", "CheckpointError", "differences", "find_checkpoint", "read_checkpoint"]
+__all__ = [
+    "CARD_KEY",
+    "Checkpoint",
+    "CheckpointError",
+    "differences",
+    "find_checkpoint",
+    "read_card",
+    "read_checkpoint",
+    "require_registered",
+]
+
+CARD_KEY = "mmsrnas_card"
+"""Name of the tensor that holds the model card, as JSON, among the weights of an export."""
 
 EMA = "generator_ema"
 # What a config that travels in a checkpoint may be used for; everything else is left out.
@@ -69,7 +83,7 @@ class Checkpoint:
         if not isinstance(state, Mapping) or not state or not _are_tensors(state):
             entries = ", ".join(map(repr, list(self.content)[:5]))
             raise CheckpointError(f"{self}: holds no weights, its entries are {entries}.")
-        return {_bare(name): tensor for name, tensor in state.items()}
+        return {_bare(name): tensor for name, tensor in state.items() if name != CARD_KEY}
 
     def part(self, name: str) -> dict[str, Tensor]:
         """Weights of one part of an editor.
@@ -189,7 +203,7 @@ class Checkpoint:
         try:
             values = _parse(text)
             cfg = {key: values[key] for key in CONFIG_KEYS if key in values}
-            _require_registered(cfg)
+            require_registered(cfg)
         except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
             raise CheckpointError(
                 f"{self}: its config is more than plain data ({error}), and is not executed: "
@@ -225,6 +239,8 @@ def read_checkpoint(source: str | Path, key: str = "checkpoint") -> Checkpoint:
             source = find_checkpoint(source)
         except FileNotFoundError as error:
             raise FileNotFoundError(f"{key}: {error}") from None
+    if str(source).endswith(".safetensors"):
+        return Checkpoint(str(source), _read_safetensors(Path(source), key), key)
     try:
         content = CheckpointLoader.load_checkpoint(str(source), "cpu", logger="silent")
     except CheckpointError as error:
@@ -232,6 +248,35 @@ def read_checkpoint(source: str | Path, key: str = "checkpoint") -> Checkpoint:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{key} '{source}': holds a {type(content).__name__}, no checkpoint.")
     return Checkpoint(str(source), content, key)
+
+
+def _read_safetensors(path: Path, key: str) -> dict[str, Any]:
+    """Weights of a safetensors file, and as ``meta`` the card that stands among them."""
+    from safetensors import SafetensorError  # comes with the packages that write such files
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path)
+        return {"state_dict": state, "meta": read_card(state)}
+    except (SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{key} '{path}' is no safetensors file: {error}") from None
+
+
+def read_card(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The model card among the weights of an export; empty where there is none.
+
+    Args:
+        state: Weights by name.
+
+    Raises:
+        ValueError: It is no JSON object.
+    """
+    if CARD_KEY not in state:
+        return {}
+    card = json.loads(bytes(state[CARD_KEY].to(torch.uint8).tolist()))
+    if not isinstance(card, dict):
+        raise ValueError(f"'{CARD_KEY}' holds a {type(card).__name__}, no model card.")
+    return card
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -372,8 +417,15 @@ def _literal(node: Any) -> Any:
             return ast.literal_eval(node)
 
 
-def _require_registered(cfg: Mapping[str, Any]) -> None:
-    """Lets nothing through that mmengine would import and call because a ``type`` names it."""
+def require_registered(cfg: Mapping[str, Any]) -> None:
+    """Lets nothing through that mmengine would import and call because a ``type`` names it.
+
+    Args:
+        cfg: A config, or a part of one.
+
+    Raises:
+        ValueError: A ``type`` is not registered.
+    """
     scope = cfg.get("default_scope", SCOPES[0])
     if scope not in SCOPES:
         raise ValueError(f"default_scope={scope!r}")

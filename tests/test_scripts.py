@@ -150,19 +150,26 @@ def test_block_of_a_page(name, tmp_path, monkeypatch):
 
 
 def write_dlsr_and_image() -> None:
-    """What the block on mmagic's inferencer reads."""
+    """What the blocks on inference read."""
+    import cv2
     import numpy as np
     import torch
 
     from mmsrnas.models import DLSRNet
 
-    os.symlink(ROOT / "configs", "configs")
-    state = {f"generator.{key}": value for key, value in DLSRNet().state_dict().items()}
-    torch.save({"state_dict": state}, "iter_1941000.pth")
-    import cv2
-
+    network = DLSRNet("DLSR_TINY")
+    meta = {"genotype": network.genotype.to_dict()}
+    torch.save({"state_dict": network.state_dict(), "meta": meta}, "dlsr_x2.pth")
     cv2.imwrite("small.png", np.zeros((20, 24, 3), np.uint8))
 
 
+def write_weights() -> None:
+    """What the block on spandrel reads."""
+    from mmsrnas.apis.export import export
+    from mmsrnas.models import DLSRNet
+
+    export(DLSRNet("DLSR_TINY", mid_channels=8), "dlsr_weights.pth")
+
+
 # Blocks that are run whole, and what has to be there; of the others only the imports are run.
-PREPARATIONS = {"docs/dlsr.md-0": write_dlsr_and_image}
+PREPARATIONS = {f"docs/inference.md-{block}": write_dlsr_and_image for block in (0, 1)}

@@ -2,14 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype, Genotype
-from mmsrnas.models import DLSRNet
+from mmsrnas.genotypes import (
+    DLSR_OPS,
+    HINAS_OPS,
+    DLSRGenotype,
+    DRCGenotype,
+    Genotype,
+    HiNASGenotype,
+    HNASGenotype,
+)
+from mmsrnas.models import DLSRNet, HiNASNet, HNASNet
+from mmsrnas.models.hnas.decoding import HNASSpace
+from mmsrnas.pruning import PrunedNet
 
 from .training import Recipe
 
@@ -53,7 +65,7 @@ class Space:
     sample: Callable[[np.random.Generator], Genotype]
     build: Callable[[Any], nn.Module]
     recipe: Recipe
-    count: int
+    count: int = 40
     scale: int = 2
     gray: bool = False
 
@@ -65,8 +77,59 @@ def _sample_dlsr(rng: np.random.Generator) -> DLSRGenotype:
     return DLSRGenotype(ops=ops, connections=connections, mid_channels=16)
 
 
+HNAS = HNASSpace(
+    num_cells=6,
+    upsampling_ops=("sub_pixel", "deconvolution", "bilinear", "nearest"),
+    mid_channels=8,
+    global_skip=True,
+    deduplicate=True,
+)
+
+
+def _sample_hnas(rng: np.random.Generator) -> HNASGenotype:
+    """Any cells and any position of the upsampling, as the policy draws before it has learnt."""
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+    return HNAS.decode(HNAS.random(1, generator)[0])
+
+
+def _sample_hinas(task: str, rng: np.random.Generator) -> HiNASGenotype:
+    """Any operations and inputs of three nodes in three cells, any path through the widths."""
+
+    def node(index: int) -> list[tuple[str, int]]:
+        sources = sorted(rng.choice(index + 2, 2, replace=False))
+        return [(str(rng.choice(HINAS_OPS[:-1])), int(source)) for source in sources]
+
+    path: list[int] = []
+    for _ in range(3):
+        level = path[-1] if path else 0
+        path.append(int(rng.integers(max(level - 1, 0), min(level + 1, 2) + 1)))
+    cells = tuple(tuple(edge for index in range(3) for edge in node(index)) for _ in path)
+    scale, channels = (1, 1) if task == "denoise" else (2, 3)
+    return HiNASGenotype(
+        cells, tuple(path), 8, task=task, upscale_factor=scale, in_channels=channels
+    )
+
+
+EDSR_ARGUMENTS = {
+    "in_channels": 3, "mid_channels": 24, "num_blocks": 8, "out_channels": 3,
+    "rgb_mean": (0.0, 0.0, 0.0),
+    "upscale_factor": 2,
+}  # fmt: skip
+
+
+def _sample_widths(rng: np.random.Generator) -> DRCGenotype:
+    """Widths of the blocks of a small EDSR in steps of four, each for itself."""
+    blocks, full = EDSR_ARGUMENTS["num_blocks"], EDSR_ARGUMENTS["mid_channels"]
+    widths = tuple(4 * int(rng.integers(1, full // 4 + 1)) for _ in range(blocks))
+    return DRCGenotype("EDSRNet", (full,) * blocks, widths, tuple(EDSR_ARGUMENTS.items()))
+
+
 SPACES = {
-    "dlsr": Space(
-        _sample_dlsr, lambda g: Anchored(DLSRNet(g), 2), Recipe(iterations=600), count=80
+    "dlsr": Space(_sample_dlsr, lambda g: Anchored(DLSRNet(g), 2), Recipe(), count=80),
+    "hnas": Space(_sample_hnas, HNASNet, Recipe()),
+    "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, Recipe()),
+    "hinas_denoise": Space(
+        partial(_sample_hinas, "denoise"), HiNASNet, Recipe(sigma=50.0), scale=1, gray=True
     ),
+    "widths": Space(_sample_widths, lambda g: Anchored(PrunedNet(g), 2), Recipe()),
 }

@@ -26,9 +26,9 @@ class Recipe:
         sigma: Standard deviation of the noise in 0..255, for denoising.
     """
 
-    iterations: int
+    iterations: int = 1200
     lr: float = 2e-3
-    batch_size: int = 16
+    batch_size: int = 8
     patch_size: int = 24
     sigma: float = 0.0
 

@@ -20,7 +20,23 @@ from typing import cast
 import numpy as np
 from PIL import Image, ImageFile
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "has_color", "image_size", "printable", "read_image"]
+__all__ = [
+    "FORMATS",
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "ORIENTATION",
+    "TRANSPOSE",
+    "describe_failure",
+    "has_color",
+    "image_size",
+    "is_deep",
+    "is_whole_jpeg",
+    "orientation_of",
+    "ppm_maximum",
+    "printable",
+    "read_image",
+    "require_one_image",
+]
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 """Endings of image files, in lower case; those of files may have any case."""
@@ -67,14 +83,14 @@ def read_image(
         data = Path(path).read_bytes()
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _require_kind(image, max_pixels)
-            if image.format in ("JPEG", "MPO") and not _ends(data):
+            if image.format in ("JPEG", "MPO") and not is_whole_jpeg(data):
                 raise ValueError("it is truncated: the end of the image is missing")
             transpose = _transpose(image)
             if color_type == "grayscale":
                 image.draft("L", image.size)  # the luma of a JPEG, as it is stored
             pixels = _without_alpha(image).convert("RGB" if color_type == "color" else "L")
     except Exception as error:  # decoders of damaged files raise errors of every kind
-        raise ValueError(_cannot_read(path, error)) from error
+        raise ValueError(describe_failure(path, error)) from error
     return np.array(pixels if transpose is None else pixels.transpose(transpose))
 
 
@@ -89,9 +105,9 @@ def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int
         with Image.open(path, formats=FORMATS) as image:
             _require_kind(image, max_pixels)
             width, height = image.size
-            turned = _orientation(image) > 4
+            turned = orientation_of(image) > 4
     except Exception as error:
-        raise ValueError(_cannot_read(path, error)) from error
+        raise ValueError(describe_failure(path, error)) from error
     return (width, height) if turned else (height, width)
 
 
@@ -106,7 +122,8 @@ def printable(path: str | Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _cannot_read(path: str | Path, error: Exception) -> str:
+def describe_failure(path: str | Path, error: Exception) -> str:
+    """The message for a file that a decoder refused."""
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror
     else:  # Pillow names the buffer that it reads
@@ -126,23 +143,40 @@ def _require_kind(image: ImageFile.ImageFile, max_pixels: int) -> None:
         raise ValueError(
             f"its {image.height}x{image.width} pixels are more than max_pixels={max_pixels}"
         )
-    deep = image.mode[0] in "IF" or ";16" in str(image.tile)
-    if deep or (image.format == "PPM" and _ppm_maximum(image) > 255):
+    if is_deep(image):
         raise ValueError("it has more than 8 bits per channel; convert it to 8 bits first")
     if image.mode not in OPAQUE_MODES + ALPHA_MODES:
         raise ValueError(f"its colour space is {image.mode}; convert it to RGB first")
+    require_one_image(image)
+
+
+def is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether the channels of an opened file have more than 8 bits."""
+    deep = image.mode[0] in "IF" or ";16" in str(image.tile)
+    return deep or (image.format == "PPM" and ppm_maximum(image) > 255)
+
+
+def require_one_image(image: ImageFile.ImageFile) -> None:
+    """Refuses animations and documents of several pages.
+
+    Raises:
+        ValueError: With the number of images.
+    """
     # The further images of a JPEG (MPO) are previews of the first one.
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
         raise ValueError(f"it holds {frames} images; extract the one you want")
 
 
-def _ppm_maximum(image: ImageFile.ImageFile) -> int:
+def ppm_maximum(image: ImageFile.ImageFile) -> int:
+    """Value of white in a PPM or PGM file that was opened, but not decoded."""
     arguments = image.tile[0][3]
-    return arguments[-1] if isinstance(arguments, tuple) else 255
+    if isinstance(arguments, tuple):
+        return arguments[-1]
+    return 65535 if image.mode[0] == "I" else 255
 
 
-def _ends(jpeg: bytes) -> bool:
+def is_whole_jpeg(jpeg: bytes) -> bool:
     """Whether the end marker follows the first scan.
 
     libjpeg takes zeros for pixels, with which some programs fill what they did not receive.
@@ -155,7 +189,8 @@ def _ends(jpeg: bytes) -> bool:
     return jpeg.find(b"\xff\xd9", at) >= 0
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """EXIF orientation of an opened file, 1 where the pixels stand upright."""
     if image.format == "PNG" and "exif" not in image.info:
         return 1  # getexif() would decode the whole image in search of it
     if image.format == "TIFF":
@@ -164,7 +199,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _transpose(image: Image.Image) -> Image.Transpose | None:
-    return TRANSPOSE.get(_orientation(image))
+    return TRANSPOSE.get(orientation_of(image))
 
 
 def _without_alpha(image: Image.Image) -> Image.Image:

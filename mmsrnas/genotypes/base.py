@@ -59,10 +59,13 @@ class Genotype(msgspec.Struct, frozen=True):
     Attributes:
         method: Name of the search method, the ``"method"`` of the JSON.
         version: Version of the fields, the ``"version"`` of the JSON.
+        network: Name of the network's class, which a file without a config is run by; empty where
+            a genotype alone does not tell it.
     """
 
     method: ClassVar[str]
     version: ClassVar[int] = 1
+    network: ClassVar[str] = ""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -38,6 +38,7 @@ class DLSRGenotype(Genotype, frozen=True):
     """
 
     method: ClassVar[str] = "dlsr"
+    network: ClassVar[str] = "DLSRNet"
 
     ops: tuple[Op, Op, Op]
     connections: Annotated[tuple[tuple[Index, Index], ...], Meta(max_length=MAX_CELLS - 2)]

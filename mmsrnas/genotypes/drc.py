@@ -40,6 +40,11 @@ class DRCGenotype(Genotype, frozen=True):
     widths: Widths
     arguments: Arguments = ()
 
+    @property
+    def network(self) -> str:  # type: ignore[override]
+        """Name of what builds the pruned network."""
+        return "DRNNet" if self.architecture == "DRNNet" else "PrunedNet"
+
     def check(self) -> None:
         """No site is wider than in the full network, no argument stands twice."""
         if len(self.widths) != len(self.full_widths):

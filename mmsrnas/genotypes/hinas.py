@@ -48,6 +48,7 @@ class HiNASGenotype(Genotype, frozen=True):
     """
 
     method: ClassVar[str] = "hinas"
+    network: ClassVar[str] = "HiNASNet"
 
     cells: Annotated[tuple[Cell, ...], Meta(min_length=1, max_length=MAX_CELLS)]
     path: Annotated[tuple[Index, ...], Meta(min_length=1, max_length=MAX_CELLS)]

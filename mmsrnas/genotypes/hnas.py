@@ -52,6 +52,7 @@ class HNASGenotype(Genotype, frozen=True):
     """
 
     method: ClassVar[str] = "hnas"
+    network: ClassVar[str] = "HNASNet"
 
     normal: Annotated[tuple[tuple[NormalOp, Index], ...], _EDGES]
     upsampling: Annotated[tuple[tuple[UpsamplingOp, Index], ...], _EDGES]

@@ -1,4 +1,6 @@
-"""mmagic's inferencer serves our networks; gray images need ours."""
+"""One image, one result: by ``Restorer``, by a test, and by mmagic's inferencers."""
+
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -6,64 +8,86 @@ import pytest
 import torch
 from mmagic.apis.inferencers.image_super_resolution_inferencer import ImageSuperResolutionInferencer
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 
-from mmsrnas.apis import init_generator
-from mmsrnas.apis.inferencer import RestorationInferencer
-from mmsrnas.models.dlsr import DLSRNet
+from mmsrnas.apis.inference import Restorer
+from mmsrnas.apis.inferencer import MMagicInferencer
+from mmsrnas.models import DLSRNet, HiNASNet
 
-CONFIG = "configs/dlsr/dlsr_tiny_x2_div2k.py"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs/dlsr/dlsr_tiny_x2_div2k.py"
 
 
-def test_whole_image(paired_images, tmp_path, request):
+class Keep(Hook):
+    """Keeps the last prediction of a test, which mmagic hands over in BGR."""
+
+    def after_test_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        y = outputs[0].output.pred_img
+        self.image = y.clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    torch.manual_seed(0)
     network = DLSRNet("DLSR_TINY").eval()
     state = {f"generator.{key}": value for key, value in network.state_dict().items()}
-    torch.save({"state_dict": state}, tmp_path / "tiny.pth")
-    config = Config.fromfile(request.config.rootpath / CONFIG)
-    inferencer = ImageSuperResolutionInferencer(config, str(tmp_path / "tiny.pth"), "cpu")
-
-    lr = str(paired_images / "LR_bicubic/X2/000x2.png")
-    inferencer(img=lr, result_out_dir=str(tmp_path / "sr/000.png"))
-
-    image = cv2.imread(lr)[..., ::-1].copy()
-    with torch.no_grad():
-        expected = network(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0]
-    expected = (expected.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    found = cv2.imread(str(tmp_path / "sr/000.png"))[..., ::-1]
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    meta = {"genotype": network.genotype.to_dict()}
+    torch.save({"state_dict": state, "meta": meta}, tmp_path / "tiny.pth")
+    return tmp_path / "tiny.pth"
 
 
-@pytest.mark.parametrize("kind", ["gray", "color"])
-def test_denoising_of_an_image_that_is_noisy_already(paired_images, tmp_path, request, kind):
-    """Nothing clean is read and no noise is added; a gray image comes back unmirrored."""
-    dataset = f"configs/_base_/datasets/bsd500_{kind}.py"
-    channels = 1 if kind == "gray" else 3
-    config = Config.fromfile(request.config.rootpath / dataset)
-    generator = dict(
-        type="mmsrnas.HiNASNet",
-        genotype="HINAS_DENOISE",
-        task="denoise",
-        upscale_factor=1,
-        in_channels=channels,
-        mid_channels=4,
-    )
-    config.default_scope = "mmagic"
-    config.model = dict(
-        type="BaseEditModel",
-        generator=generator,
-        pixel_loss=dict(type="L1Loss"),
-        data_preprocessor=dict(type="DataPreprocessor", mean=[0.0], std=[255.0]),
-    )
-    network = init_generator(config)
-    state = {f"generator.{key}": value for key, value in network.state_dict().items()}
-    torch.save({"state_dict": state}, tmp_path / "net.pth")
-    noisy, out = str(paired_images / "HR/000.png"), tmp_path / "new/000.png"
-    inferencer = RestorationInferencer(config, str(tmp_path / "net.pth"), "cpu")
-    inferencer(img=noisy, result_out_dir=str(out))
+def test_the_same_bytes_everywhere(paired_images, checkpoint, tmp_path):
+    lr = paired_images / "LR_bicubic/X2/000x2.png"
+    Restorer(checkpoint, precision="fp32").file(lr, tmp_path / "ours.png")
+    expected = cv2.imread(str(tmp_path / "ours.png"))
+    assert expected.std() > 0
 
-    flag = cv2.IMREAD_GRAYSCALE if kind == "gray" else cv2.IMREAD_COLOR
-    image = cv2.imread(noisy, flag).reshape(80, 96, channels)[..., ::-1].copy()
-    with torch.no_grad():
-        expected = network(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)[0]
-    expected = (expected.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    found = cv2.imread(str(out), flag).reshape(80, 96, channels)[..., ::-1]
-    assert np.abs(found.astype(int) - expected).max() <= 1
+    cfg = Config.fromfile(CONFIG)
+    loader = cfg.test_dataloader[0]
+    loader.num_workers = 0
+    loader.dataset.update(data_root=str(paired_images))
+    loader.dataset.index_range = (0, 1)
+    cfg.update(test_dataloader=loader, test_evaluator=cfg.test_evaluator[0])
+    for key in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
+        cfg.pop(key)
+    cfg.update(val_dataloader=None, val_cfg=None, val_evaluator=None)
+    cfg.update(work_dir=str(tmp_path / "run"), load_from=str(checkpoint), log_level="ERROR")
+    runner = Runner.from_cfg(cfg)
+    keep = Keep()
+    runner.register_hook(keep)
+    runner.test()
+    assert np.array_equal(keep.image, expected)
+
+    for number, options in enumerate(({}, {"model_setting": 0}, {"config_name": CONFIG.stem})):
+        ours = MMagicInferencer(
+            "dlsr", model_ckpt=str(checkpoint), device="cpu", precision="fp32", **options
+        )
+        result, image = ours.infer(str(lr), result_out_dir=str(tmp_path / f"{number}/mmagic.png"))
+        written = tmp_path / f"{number}/mmagic.png"
+        assert written.read_bytes() == (tmp_path / "ours.png").read_bytes()
+        assert np.array_equal(image, expected)
+        assert result["infer_results"].output.pred_img.shape == (3, 80, 96)
+
+    stock = ImageSuperResolutionInferencer(Config.fromfile(CONFIG), str(checkpoint), "cpu")
+    stock(img=str(lr), result_out_dir=str(tmp_path / "stock.png"))
+    assert np.array_equal(cv2.imread(str(tmp_path / "stock.png")), expected)
+
+
+def test_denoiser_of_gray_images(paired_images, tmp_path):
+    network = HiNASNet("HINAS_DENOISE", "denoise", 1, 1, 4).eval()
+    meta = {"genotype": network.genotype.to_dict()}
+    torch.save({"state_dict": network.state_dict(), "meta": meta}, tmp_path / "net.pth")
+    noisy = cv2.imread(str(paired_images / "HR/000.png"), cv2.IMREAD_GRAYSCALE)
+    _, image = MMagicInferencer("hinas", model_ckpt=str(tmp_path / "net.pth")).infer(noisy)
+    assert image.shape == noisy.shape
+    assert np.array_equal(image, Restorer(network)(noisy))
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(ValueError, match="model_ckpt: 'dlsr' needs a checkpoint"):
+        MMagicInferencer("dlsr")
+    with pytest.raises(ValueError, match=r"config_name: 'dlsr' has dlsr_.*, not 'edsr'"):
+        MMagicInferencer("dlsr", config_name="edsr", model_ckpt="x.pth")
+    with pytest.raises(ValueError, match="is not supported"):
+        MMagicInferencer("no_such_model")

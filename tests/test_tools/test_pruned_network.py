@@ -8,8 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmsrnas.apis import init_generator, prune
-from mmsrnas.apis.inferencer import RestorationInferencer
-from mmsrnas.checkpoint import CheckpointError
+from mmsrnas.apis.inference import Restorer
 from mmsrnas.pruning import PrunedNet
 from mmsrnas.registry import MODELS
 
@@ -73,21 +72,9 @@ def test_every_tool_takes_the_genotype_from_the_checkpoint(
     run_tool("test.py", config, checkpoint, "--out", out, "--work-dir", tmp_path / "test")
     assert "Set5/PSNR" in out.read_text()
     lr = str(paired_images / "LR_bicubic/X2/000x2.png")
-    cfg = Config.fromfile(config)
-    cfg.test_pipeline = cfg.test_dataloader[0].dataset.pipeline
-    RestorationInferencer(cfg, str(checkpoint), "cpu")(
-        img=lr, result_out_dir=str(tmp_path / "sr.png")
-    )
+    Restorer(checkpoint, precision="fp32").file(lr, tmp_path / "sr.png")
     pixels = torch.from_numpy(cv2.imread(lr)[..., ::-1].copy()).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
         expected = network(pixels)[0].clamp(0, 1).mul(255).round().permute(1, 2, 0).numpy()
     found = cv2.imread(str(tmp_path / "sr.png"))[..., ::-1].astype(int)
     assert abs(found - expected).max() <= 1
-
-
-def test_inferencer_refuses_weights_of_another_network(pruned):
-    config, checkpoint, _ = pruned
-    cfg = Config.fromfile(config)
-    cfg.model.generator = EDSR | dict(upscale_factor=2)
-    with pytest.raises(CheckpointError, match="does not fit 'generator' of the config"):
-        RestorationInferencer(cfg, str(checkpoint), "cpu")

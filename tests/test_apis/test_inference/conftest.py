@@ -1,0 +1,7 @@
+import pytest
+from networks import Nearest
+
+
+@pytest.fixture
+def network():
+    return Nearest()
