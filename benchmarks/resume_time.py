@@ -31,8 +31,9 @@ def save_at(folder: Path, run: str, done: int, **options: Any) -> None:
     path = folder / run / "iter_2.pth"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["meta"]["iter"] = checkpoint["arch_optimizer"]["steps"] = done
-    torch.save(checkpoint, path.with_name(f"iter_{done}.pth"))
-    (folder / run / "last_checkpoint").write_text(f"iter_{done}.pth")
+    saved = path.with_name(f"iter_{done}.pth")
+    torch.save(checkpoint, saved)
+    path.with_name("last_checkpoint").write_text(str(saved))
 
 
 def seconds_to_go_on(folder: Path, run: str, done: int, **options: Any) -> float:
