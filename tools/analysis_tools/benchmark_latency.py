@@ -16,7 +16,8 @@ from mmsrnas.latency import NoisyMeasurementError, measure, parse_target
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Measure the latency of a network for one image")
-    parser.add_argument("config", help="config file")
+    parser.add_argument("config", help="config file, or a checkpoint, which holds its own")
+    parser.add_argument("checkpoint", nargs="?", help="trained network, where it says the genotype")
     parser.add_argument(
         "--target",
         type=parse_target,
@@ -37,7 +38,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Prints the measurement and the operators."""
     args = parse_args()
-    network = init_generator(read_config(args.config, args.cfg_options))
+    network = init_generator(read_config(args.config, args.cfg_options), args.checkpoint)
     try:
         measured = measure(network, args.target, args.samples, args.max_spread)
         print(f"{type(network).__name__}: {measured}")
