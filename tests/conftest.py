@@ -1,6 +1,10 @@
 """Fixtures of all tests."""
 
+import gc
+import math
 import os
+import re
+import zlib
 from pathlib import Path
 
 import cv2
@@ -11,6 +15,21 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import mmsrnas  # noqa: F401  (repairs the stack before mmagic is imported)
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the garbage collector away from what is imported, which never goes."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unformatted_configs():
+    """Saves yapf, by which mmengine formats the config of every run and every checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, True))
+        yield
+
 
 SHARED = Path(__file__).parents[1] / "../shared"
 
@@ -36,6 +55,26 @@ def paired_images(tmp_path):
     """Folder with six smooth images of 96x80 in ``HR`` and their halves in ``LR_bicubic/X2``."""
     write_paired_images(tmp_path / "pairs")
     return tmp_path / "pairs"
+
+
+@pytest.fixture
+def synthetic_table(tmp_path, monkeypatch):
+    """Writes tables for torch with times made up from the shapes and names of the operators."""
+    from mmsrnas.latency import OperatorTable, parse_target
+    from mmsrnas.latency.table import Samples
+
+    def milliseconds(self, operator):
+        shapes = re.findall(r"\d\[([\d, ]+)\]", operator.key)
+        sizes = [math.prod(map(int, shape.split(","))) for shape in shapes]
+        return Samples(1e-3 * sum(sizes) + zlib.crc32(operator.key.encode()) % 97 / 970)
+
+    def write(target):
+        path = tmp_path / f"{target.replace(':', '_')}.json"
+        OperatorTable(parse_target(target)).save(path)
+        return str(path)
+
+    monkeypatch.setattr(OperatorTable, "_measure", milliseconds)
+    return write
 
 
 def write_paired_images(root, count=6, size=(80, 96), scale=2):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import Genotype
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Policy",
     "PolicySample",
     "PolicySupernet",
+    "Preference",
     "RankedSupernet",
     "SandwichSpace",
     "SandwichSupernet",
@@ -59,18 +61,21 @@ class CostedSupernet(Supernet, Protocol):
         """Cost of the network that the architecture parameters expect now.
 
         Returns:
-            Differentiable scalar in absolute units: a count of Multi-Adds or parameters.
+            Differentiable scalar in absolute units: a count of Multi-Adds or parameters, or
+            milliseconds.
         """
         ...
 
 
 @runtime_checkable
-class BudgetedSupernet(CostedSupernet, Protocol):
-    """A supernet whose genotype keeps to a budget.
+class BudgetedSupernet(Supernet, Protocol):
+    """A supernet whose genotype keeps to a budget, where there is one.
+
+    Its config says it by ``cost`` and ``budget`` or ``budget_share``; a budget out of reach is
+    refused when the supernet is built.
 
     Attributes:
-        budget: Upper bound of the cost, in the unit of ``expected_cost()``; None where there is
-            none.
+        budget: Upper bound of the cost, in absolute units; None where there is none.
     """
 
     budget: float | None
@@ -85,12 +90,38 @@ class CollapsibleSupernet(Supernet, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Preference:
+    """A genotype that a search prefers under a condition.
+
+    Attributes:
+        genotype: The genotype.
+        loss: How much less the search likes it than its favourite, in nats; 0 for the favourite.
+    """
+
+    genotype: Genotype
+    loss: float
+
+
 @runtime_checkable
 class RankedSupernet(Supernet, Protocol):
     """A supernet whose search has an opinion on more than one architecture."""
 
-    def preferences(self) -> Iterator[Genotype]:
-        """Genotypes in falling order of preference, the first that of :meth:`genotype`."""
+    def preferred(
+        self, cost: Cost, budget: float, least: float = 0.0, mid_channels: int | None = None
+    ) -> Preference:
+        """The genotype that the search prefers among those within a budget.
+
+        Args:
+            cost: The cost.
+            budget: The most that a network may cost, absolute.
+            least: Genotypes that cost at least so much are taken where there are any.
+            mid_channels: Width of the network instead of the search's; not for methods that search
+                the widths themselves.
+
+        Raises:
+            BudgetError: All networks of this width cost more.
+        """
         ...
 
     def build_network(self, genotype: Any) -> torch.nn.Module:
@@ -174,11 +205,14 @@ class ArchitectureReward(Protocol):
 
     Attributes:
         min_samples: Architectures that one call needs at least.
-        mean_cost: Mean cost of random architectures.
     """
 
     min_samples: int
-    mean_cost: float
+
+    @property
+    def mean_cost(self) -> float:
+        """Mean cost of random architectures."""
+        ...
 
     def psnr(self, prediction: Tensor, target: Tensor) -> Tensor:
         """PSNR in dB, a scalar, of a batch ``(N, C, H, W)`` in [0, 255]."""
@@ -290,7 +324,7 @@ class SandwichSupernet(RankedSupernet, Protocol):
         ...
 
     def rank(self, genotypes: Sequence[Any]) -> None:
-        """Remembers genotypes, the best first, as what :meth:`preferences` yields."""
+        """Remembers genotypes, the best first, as what :meth:`preferred` chooses from."""
         ...
 
     def extract(self, genotype: Any) -> torch.nn.Module:

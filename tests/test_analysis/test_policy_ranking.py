@@ -12,9 +12,10 @@ from mmsrnas.analysis.policy_ranking import (
     score_candidates,
 )
 from mmsrnas.latency import OperatorTable, parse_target
+from mmsrnas.latency.table import Samples
 from mmsrnas.models import HNASNet
-from mmsrnas.models.hnas.cost import multi_adds
-from mmsrnas.models.hnas.reward import MIN_PSNR_STD, image_psnr
+from mmsrnas.models.hnas.cost import HNASCost, multi_adds
+from mmsrnas.models.hnas.reward import MIN_PSNR_STD, HNASReward, image_psnr
 from mmsrnas.registry import MODELS
 
 
@@ -24,7 +25,14 @@ def editor():
     init_default_scope("mmagic")
     model = dict(
         type="BaseEditModel",
-        generator=dict(type="mmsrnas.HNASSupernet", num_cells=3, mid_channels=3, num_nodes=2),
+        generator=dict(
+            type="mmsrnas.HNASSupernet",
+            num_cells=3,
+            mid_channels=3,
+            num_nodes=2,
+            cost=dict(hr_size=(16, 16)),
+            derived_mid_channels=4,
+        ),
         pixel_loss=dict(type="L1Loss"),
         data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
     )
@@ -40,7 +48,7 @@ def batch(seed, count=1, size=12):
 
 @pytest.fixture(scope="module")
 def reward(editor):
-    return editor.generator.build_reward(0.5, dict(mid_channels=4, lr_size=(8, 8)))
+    return editor.generator.build_reward(0.5)
 
 
 def test_policy_and_random_search_have_the_same_budget(editor):
@@ -96,12 +104,13 @@ def test_ranking_is_written_with_genotypes_that_stand_alone(
 ):
     """The genotypes have the width that was rewarded, 4, not that of the supernet, 3."""
     supernet = editor.generator
-    cost = dict(type=metric, mid_channels=4, lr_size=(8, 8))
+    cost: dict = dict(type=metric)
     if metric == "latency":
         cost |= dict(target="torch:cpu:1:8x8", table=tmp_path_factory.mktemp("l") / "table.json")
         OperatorTable(parse_target(cost["target"])).save(cost["table"])
-        monkeypatch.setattr(OperatorTable, "_measure", lambda self, operator: 0.5)
-    reward = supernet.build_reward(0.5, cost)
+        monkeypatch.setattr(OperatorTable, "_measure", lambda self, operator: Samples(0.5))
+    cost = HNASCost(supernet.space, cost, mid_channels=4)
+    reward = HNASReward(0.5, cost, supernet.policy.psnr_std)
     candidates = draw_candidates(supernet, 2)
     bicubic = score_candidates(candidates, editor, [batch(1)], [batch(3, 2)], reward)
     ranking = PolicyRanking(candidates, bicubic, supernet.space, reward.cost)

@@ -74,7 +74,7 @@ COSTS = {  # parameters and Multi-Adds by formula; HiNAS has them for decided su
     "hnas": lambda g: (num_parameters(g), multi_adds(g)),
     "elastic": lambda g: tuple(ChainCost(Cost(kind))(g) for kind in ("params", "multi_adds")),
     "drc": lambda g: tuple(
-        round(WidthCost(full := build(DRN), find_sites(full), kind)(torch.tensor(g.widths)).item())
+        round(WidthCost(full := build(DRN), find_sites(full), kind)(g.widths))
         for kind in ("params", "multi_adds")
     ),
 }

@@ -8,7 +8,9 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmsrnas.costs import BudgetError, Cost
 from mmsrnas.genotypes import ELASTIC_OPS, ElasticGenotype
+from mmsrnas.models.supernet import Preference
 from mmsrnas.registry import MODELS
 
 from .cost import ChainCost
@@ -127,12 +129,30 @@ class ElasticSupernet(BaseModule):
 
     def genotype(self) -> ElasticGenotype:
         """The preferred genotype; the largest before a selection."""
-        return next(self.preferences())
+        return self.ranked()[0]
 
-    def preferences(self) -> Iterator[ElasticGenotype]:
+    def ranked(self) -> list[ElasticGenotype]:
         """The genotypes of the ranking, the best first; the largest alone before a selection."""
-        ranked = [row for row in self.ranking.tolist() if row[0] >= 0]
-        yield from map(self.space.decode, ranked) if ranked else [self.space.largest()]
+        rows = [row for row in self.ranking.tolist() if row[0] >= 0]
+        return [self.space.decode(row) for row in rows] or [self.space.largest()]
+
+    def preferred(
+        self, cost: Cost, budget: float, least: float = 0.0, mid_channels: int | None = None
+    ) -> Preference:
+        """The best genotype of the ranking within a budget.
+
+        See :meth:`~mmsrnas.models.supernet.RankedSupernet.preferred`.
+        """
+        if mid_channels:
+            raise ValueError("mid_channels: the widths are part of this search.")
+        ranked = self.ranked()
+        costs = dict(zip(ranked, map(ChainCost(cost), ranked), strict=True))
+        within = [genotype for genotype in ranked if costs[genotype] <= budget]
+        if not within:
+            cheapest = f"the cheapest of {len(ranked)} networks of the ranking"
+            raise BudgetError(budget, min(costs.values()), cost.unit, cheapest)
+        dear = [genotype for genotype in within if costs[genotype] >= least]
+        return Preference((dear or within)[0], 0.0)
 
     @torch.no_grad()
     def rank(self, genotypes: Sequence[ElasticGenotype]) -> None:

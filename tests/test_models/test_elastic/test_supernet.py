@@ -53,14 +53,14 @@ def test_a_narrow_network_trains_the_first_channels_alone():
 def test_ranking_is_what_it_prefers_and_travels_in_the_state():
     net = supernet()
     assert isinstance(net, SandwichSupernet) and isinstance(net, RankedSupernet)
-    assert list(net.preferences()) == [net.space.largest()] == [net.genotype()]
+    assert net.ranked() == [net.space.largest()] == [net.genotype()]
     chosen = [net.space.decode(row) for row in net.space.random(5)]
     net.rank(chosen)
     twin = supernet()
     twin.load_state_dict(net.state_dict())
-    assert list(twin.preferences()) == chosen
+    assert twin.ranked() == chosen
     twin.rank(chosen[:2])
-    assert list(twin.preferences()) == chosen[:2]
+    assert twin.ranked() == chosen[:2]
     assert twin.genotype() == chosen[0]
     with pytest.raises(GenotypeError, match="not in the search space"):
         net.rank([chosen[0].replace(upscale_factor=4)])
