@@ -59,7 +59,8 @@ def test_resumed_run_ends_as_the_uninterrupted_one(images, wrapper):
 
 def test_two_processes_equal_one_with_the_double_batch(images, start):
     def of_batch(size):
-        return options("SGD", iters=3, augment=False, batch_size=size)
+        # In the precision that the model had when it was wrapped for several processes.
+        return options("SGD", iters=3, augment=False, batch_size=size, dtype="float32")
 
     runs = {"sandwich": of_batch(1) | dict(wrapper=dict(find_unused_parameters=True))}
     processes = [start(tiny_search.search_on_two, rank, str(images), runs) for rank in range(2)]
@@ -73,4 +74,4 @@ def test_two_processes_equal_one_with_the_double_batch(images, start):
     assert not torch.equal(one["generator.stem.weight"], before)
     for key, value in one.items():
         assert torch.equal(first[key], second[key]), key
-        torch.testing.assert_close(first[key], value, rtol=1e-9, atol=1e-12, msg=key)
+        torch.testing.assert_close(first[key], value, rtol=1e-5, atol=1e-6, msg=key)
