@@ -14,6 +14,8 @@ from types import ModuleType
 __all__ = ["COMMANDS", "main", "tools_folder"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "auto": ("auto.py", "from photographs and a budget to a shipped network"),
+    "plan": ("plan.py", "write the configs of a search on your photographs"),
     "search": ("train.py", "search an architecture: CONFIG"),
     "derive": ("derive.py", "read the genotype off a search, within a budget"),
     "train": ("train.py", "train a network: CONFIG"),
