@@ -1,7 +1,7 @@
 """From photographs, a device and milliseconds to a network that can be shipped.
 
-Every stage leaves a file; started again, what is there is kept, and a training goes on from its last
-checkpoint.
+Every stage leaves a file; started again, what is there is kept, and a training goes on from its
+last checkpoint.
 """
 
 import json
@@ -212,7 +212,7 @@ def _quality(plan: Plan, make: Any, pairs: Sequence[tuple[np.ndarray, np.ndarray
     row: Row = {}
     images = [(torch.from_numpy(hr), torch.from_numpy(make(lr))) for lr, hr in pairs]
     for name, metric_type in (("psnr", PSNR), ("ssim", SSIM)):
-        metric = metric_type(crop_border=plan.scale, convert_to="Y")
+        metric: Any = metric_type(crop_border=plan.scale, convert_to="Y")
         metric.channel_order = "RGB"
         values = [
             metric.process_image(hr.permute(2, 0, 1), sr.permute(2, 0, 1), None)

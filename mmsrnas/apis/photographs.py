@@ -159,7 +159,7 @@ def split(groups: Sequence[Sequence[str]], seed: int = 0) -> dict[str, list[str]
     Returns:
         Files by part, at least one photograph in each.
     """
-    order = [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
+    order: list[Any] = [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
     ends = np.cumsum([share * len(order) for share in PARTS.values()]).round().astype(int)
     ends[-1] = len(order)
     ends[1] = min(ends[1], len(order) - 1)

@@ -176,7 +176,7 @@ def _runtime() -> str:
 default_scope = "mmagic"
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=False),
+    logger=dict(type="LoggerHook", log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     checkpoint_fit=dict(type="mmsrnas.CheckpointFitHook"),
