@@ -307,6 +307,7 @@ def _training(name: str, generator: dict[str, Any], iters: int, seed: int) -> st
         )
     )
     hooks = f"""default_hooks = dict(
+    logger=dict(interval={max(1, min(50, iters // 40))}),
     checkpoint=dict(
         type="mmsrnas.CheckpointHook", interval={interval}, by_epoch=False, max_keep_ckpts=2
     ),
