@@ -6,7 +6,7 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-denoise demo-hnas test coverage matrix tables soak lint format clean fuzz
+.PHONY: help venv demo demo-denoise demo-hnas test coverage matrix tables soak lint format clean fuzz bench
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -41,6 +41,9 @@ fuzz: venv  ## 20,000 mutations of the genotypes of every method
 
 soak: venv  ## 60 kills of every strategy: each run must end with the bits of the whole one
 	$(BIN)/python benchmarks/kill_campaign.py --kills 60
+
+bench: venv  ## costs of the search steps against their references; fails where a count has changed
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 coverage: venv  ## share of the lines that the tests run, lines of new processes left out
 	$(BIN)/python -m pytest -n 2 --dist loadfile --cov=mmsrnas --cov-report=term:skip-covered

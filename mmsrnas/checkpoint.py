@@ -191,7 +191,8 @@ class Checkpoint:
     def config(self) -> Config:
         """The config that the run saved, as data: model, dataloaders and ``train_cfg``.
 
-        Its text is parsed, never executed, and every ``type`` in it must be a registered one.
+        Its text is parsed, never executed, and every ``type`` in it must be a registered one. The
+        genotype of the network, which may have been a file, stands in it by its content.
 
         Raises:
             CheckpointError: There is none, or it is more than plain data.
@@ -208,6 +209,9 @@ class Checkpoint:
                 f"{self}: its config is more than plain data ({error}), and is not executed: "
                 "name the config by --config."
             ) from None
+        generator = cfg.get("model", {}).get("generator", {})
+        if self.genotype is not None and "genotype" in generator:
+            generator["genotype"] = self.genotype.to_dict()
         return Config(cfg)
 
     def __str__(self) -> str:

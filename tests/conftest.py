@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -11,6 +12,21 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import mmsrnas  # noqa: F401  (repairs the stack before mmagic is imported)
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the garbage collector away from what is imported, which never goes."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unformatted_configs():
+    """Saves yapf, by which mmengine formats the config of every run and every checkpoint."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, True))
+        yield
+
 
 SHARED = Path(__file__).parents[1] / "../shared"
 

@@ -16,7 +16,7 @@ from mmsrnas.checkpoint import CheckpointError
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Export a network to ONNX")
-    parser.add_argument("config", help="config file")
+    parser.add_argument("config", help="config file, or the checkpoint, which holds its own")
     parser.add_argument("checkpoint", help="checkpoint, its address, or the work dir of a run")
     parser.add_argument("out", type=Path, help="target file")
     parser.add_argument("--opset", type=int, default=17, help="ONNX operator set")

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 import mmsrnas
 from mmsrnas.apis import init_generator
+from mmsrnas.apis.config import read_config
 from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.datasets import imresize
 from mmsrnas.datasets.checks import data_folders
@@ -170,7 +171,7 @@ def _jobs(models: Sequence[tuple[str, str, str]], test_cfg: Config, options: Any
     )
     jobs, scales = [], {}
     for name, config, source in models:
-        cfg, checkpoint = Config.fromfile(config), read_checkpoint(source, f"--model {name}")
+        cfg, checkpoint = read_config(config), read_checkpoint(source, f"--model {name}")
         network = init_generator(cfg, checkpoint)
         scales[name] = upscale_factor_of(network)
         content = Path(checkpoint.source)

@@ -10,6 +10,8 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from mmsrnas.checkpoint import read_checkpoint
+
 __all__ = ["ConfigError", "ConfigOptions", "check_keys", "override", "read_config"]
 
 # Those that mmengine itself takes out where they are None.
@@ -58,7 +60,7 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     """Config file with the options of the command line in it.
 
     Args:
-        path: A config of ours or of mmagic.
+        path: A config of ours or of mmagic; or a checkpoint (``.pth``), which holds its own.
         options: Values by dotted key, as :class:`ConfigOptions` collects them.
 
     Returns:
@@ -67,8 +69,10 @@ def read_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     Raises:
         ConfigError: An option names an item of a list that is not there or a part of a plain value,
             or a key looks like a misspelt one.
+        CheckpointError: The checkpoint holds no config that is plain data.
     """
-    cfg = Config.fromfile(path)
+    is_checkpoint = Path(path).suffix == ".pth"
+    cfg = read_checkpoint(path).config() if is_checkpoint else Config.fromfile(path)
     override(cfg, options)
     check_keys(cfg, str(path))
     hooks = cfg.get("default_hooks") or {}

@@ -14,6 +14,8 @@ from mmsrnas.checkpoint import EMA, Checkpoint, CheckpointError, read_checkpoint
 from mmsrnas.genotypes import published_genotypes
 from mmsrnas.registry import MODELS
 
+from .config import read_config
+
 __all__ = ["adopt_genotype", "init_generator"]
 
 GENOTYPE_OPTION = "model.generator.genotype"
@@ -27,7 +29,8 @@ def init_generator(
     """Builds the generator of an editor's config.
 
     Args:
-        config: Config of ours or of mmagic, with ``model.generator``.
+        config: Config of ours or of mmagic, with ``model.generator``; or a checkpoint, which holds
+            its own.
         checkpoint: Checkpoint, its file or address, or a work dir; random weights where it is None.
             The genotype is that of the checkpoint, see :func:`adopt_genotype`; the weights are
             those that the editor infers with.
@@ -41,7 +44,7 @@ def init_generator(
         ValueError: The config has no generator, or the checkpoint is of another network.
     """
     if not isinstance(config, Config):
-        config = Config.fromfile(config)
+        config = read_config(config)
     if "generator" not in config.get("model", {}):
         raise ValueError(f"{config.filename}: the config has no 'model.generator'.")
     init_default_scope(config.get("default_scope", "mmagic"))
@@ -77,15 +80,16 @@ def adopt_genotype(config: Config, checkpoint: Checkpoint, override: bool = Fals
     if generator is None or stored is None:
         return
     init_default_scope(config.get("default_scope", "mmagic"))
-    network = MODELS.build(generator)
-    found = getattr(network, "genotype", stored)
-    if found == stored or callable(found):  # the latter is a supernet
-        return
     named = generator.get("genotype")
-    both = f"{checkpoint} was made with {stored}, model.generator.genotype={named!r} is {found}"
-    if override:
-        print_log(f"{both}, which overrides it: are the weights trained for it?", "current", 30)
-        return
+    both = f"{checkpoint} was made with {stored}, model.generator.genotype={named!r}"
+    if named is not None or not _requires_genotype(generator):
+        found = getattr(MODELS.build(generator), "genotype", stored)
+        if found == stored or callable(found):  # the latter is a supernet
+            return
+        both += f" is {found}"
+        if override:
+            print_log(f"{both}, which overrides it: are the weights trained for it?", "current", 30)
+            return
     fields = stored.to_dict()
     given = {key: generator[key] for key in fields if generator.get(key) is not None}
     wrong = [f"{key}={value!r}" for key, value in given.items() if value != fields[key]]
@@ -96,13 +100,21 @@ def adopt_genotype(config: Config, checkpoint: Checkpoint, override: bool = Fals
             f"{both}. Leave {', '.join(wrong)} of model.generator out to run the network of the "
             "checkpoint."
         )
-    adopted = ConfigDict({k: v for k, v in generator.items() if k not in fields}, genotype=fields)
+    kept = {k: v for k, v in generator.items() if k not in (*fields, "genotype")}
+    adopted = ConfigDict(kept, genotype=fields)
     try:
-        network = MODELS.build(adopted)
+        MODELS.build(adopted)
     except ValueError as error:
         raise CheckpointError(f"{both}, which cannot take its place. {error}") from None
     config.model.generator = adopted
     print_log(f"{both}: the network of the checkpoint is run.", "current")
+
+
+def _requires_genotype(generator: ConfigDict) -> bool:
+    """Tells whether a network cannot be built without a genotype."""
+    builder: Any = MODELS.get(generator.get("type", ""))
+    argument = inspect.signature(builder).parameters.get("genotype") if builder else None
+    return argument is not None and argument.default is argument.empty
 
 
 def _uses_ema(model: ConfigDict) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import mmsrnas
 from mmsrnas.checkpoint import EMA, read_checkpoint
 from mmsrnas.datasets import check_datasets
-from mmsrnas.engine.data import cycle
+from mmsrnas.engine.batches import BatchStream
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype, Genotype, load_genotype
@@ -33,6 +33,8 @@ from mmsrnas.pruning import (
 from mmsrnas.registry import MODELS
 
 __all__ = ["Pruned", "prune", "training_loss"]
+
+PRUNED_NET = "mmsrnas.PrunedNet"
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def prune(
     origin = provenance(cfg.filename, seed, None)
     origin |= {"checkpoint": str(checkpoint), "criterion": criterion}
     target.save(work_dir / "genotype.json", origin)
-    _save(editor, target, work_dir / "pruned.pth")
+    _save(editor, model, target, work_dir / "pruned.pth")
     params, multi_adds = zip(before, _count(net), strict=True)
     return Pruned(target, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
@@ -216,7 +218,7 @@ def _draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[
     """Batches of the training data as the editor takes them; the same for the same seed."""
     set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
-    batches = islice(cycle(dataloader, "train_dataloader"), count)
+    batches = islice(BatchStream(dataloader, seed), count)
     return [editor.data_preprocessor(batch, True) for batch in batches]
 
 
@@ -226,9 +228,16 @@ def _count(net: nn.Module) -> tuple[int, int]:
     return params, round(WidthCost(net, find_sites(net)).full())
 
 
-def _save(editor: nn.Module, genotype: DRCGenotype, file: Path) -> None:
+def _save(editor: nn.Module, model: dict[str, Any], genotype: DRCGenotype, file: Path) -> None:
+    """Writes weights, genotype, and the config by which the file alone is enough to run them."""
     parts = ("generator.", "dual_networks.")
     weights = {k: w.cpu() for k, w in editor.state_dict().items() if k.startswith(parts)}
-    meta = {"mmsrnas": mmsrnas.__version__, "genotype": genotype.to_dict()}
+    kind = model["generator"] if hasattr(editor.generator, "genotype") else {"type": PRUNED_NET}
+    pruned = model | {"generator": kind | {"genotype": genotype.to_dict()}}
+    meta = {
+        "mmsrnas": mmsrnas.__version__,
+        "genotype": genotype.to_dict(),
+        "cfg": f"default_scope = 'mmagic'\nmodel = {pruned!r}\n",
+    }
     with atomic_write(file) as whole:
         torch.save({"state_dict": weights, "meta": meta}, whole)

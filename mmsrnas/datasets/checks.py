@@ -39,7 +39,9 @@ def check_datasets(cfg: Config, *modes: str) -> None:
     Raises:
         FileNotFoundError: A folder is missing, or no test set is left.
     """
-    missing = {mode: [p for ld in _dataloaders(cfg, mode) for p in _missing(ld)] for mode in modes}
+    missing = {
+        mode: [p for _, ld in dataloaders(cfg, mode) for p in _missing(ld)] for mode in modes
+    }
     if missing.get("test") and cfg.get("skip_missing_test_sets"):
         missing["test"] = _skip_missing_test_sets(cfg, missing["test"])
     folders = list(dict.fromkeys(path for paths in missing.values() for path in paths))
@@ -49,8 +51,9 @@ def check_datasets(cfg: Config, *modes: str) -> None:
             f"These data folders do not exist: {', '.join(folders)}. "
             f"{CONVERTERS}{skip if missing.get('test') else ''}."
         )
-    for dataset in (d for mode in modes for ld in _dataloaders(cfg, mode) for d in _leaves(ld)):
-        _warn_of_a_gray_copy(dataset)
+    for dataset in (d for mode in modes for _, ld in dataloaders(cfg, mode) for d in leaves(ld)):
+        if problem := gray_copy(dataset):
+            print_log(problem, logger="current", level=logging.WARNING)
 
 
 def is_gray_copy(folder: str | Path) -> bool:
@@ -60,18 +63,34 @@ def is_gray_copy(folder: str | Path) -> bool:
     return bool(looked_at) and not any(has_color(osp.join(folder, f)) for f in looked_at)
 
 
-def _warn_of_a_gray_copy(dataset: dict) -> None:
-    """Names a colour set that is read in colour and has none."""
-    folder = _folder(dataset, "gt")
+def gray_copy(dataset: dict) -> str | None:
+    """What is wrong with a colour set that is read in colour and has none.
+
+    Args:
+        dataset: Config of a dataset that reads files.
+
+    Returns:
+        A message; None where nothing is wrong.
+    """
+    folder = folders_of(dataset).get("gt")
     names = [part for part in Path(folder or "").parts if part in COLOR_SETS]
-    loads = [t.get("color_type") for t in dataset.get("pipeline") or [] if isinstance(t, dict)]
-    if folder and names and "grayscale" not in loads and is_gray_copy(folder):
-        print_log(
-            f"{names[-1]} is a set of colour images, but those of {folder} are gray: a gray copy "
-            "gives other numbers than the published ones. Take the colour images.",
-            logger="current",
-            level=logging.WARNING,
-        )
+    if not folder or not names or "grayscale" in color_types(dataset) or not is_gray_copy(folder):
+        return None
+    return (
+        f"{names[-1]} is a set of colour images, but those of {folder} are gray: a gray copy gives "
+        "other numbers than the published ones. Take the colour images."
+    )
+
+
+def color_types(dataset: dict) -> set[str]:
+    """How a dataset loads its images: ``'color'``, ``'grayscale'``.
+
+    Args:
+        dataset: Config of a dataset that reads files.
+    """
+    pipeline = [t for t in dataset.get("pipeline") or [] if isinstance(t, dict)]
+    loads = [t for t in pipeline if "LoadImageFromFile" in str(t.get("type"))]
+    return {t.get("color_type", "color") for t in loads} or {"color"}
 
 
 def data_folders(cfg: Config, mode: str) -> list[str]:
@@ -84,12 +103,12 @@ def data_folders(cfg: Config, mode: str) -> list[str]:
     Returns:
         The folders, of all datasets.
     """
-    return [folder for loader in _dataloaders(cfg, mode) for folder in _all_folders(loader)]
+    return [folder for _, loader in dataloaders(cfg, mode) for folder in _all_folders(loader)]
 
 
 def _skip_missing_test_sets(cfg: Config, missing: list[str]) -> list[str]:
     """Shortens the lists of test sets; returns what is still missing: all, if no set is left."""
-    loaders = list(_dataloaders(cfg, "test"))
+    loaders = [loader for _, loader in dataloaders(cfg, "test")]
     kept = [i for i, loader in enumerate(loaders) if not _missing(loader)]
     if not kept:
         return missing
@@ -103,15 +122,28 @@ def _skip_missing_test_sets(cfg: Config, missing: list[str]) -> list[str]:
     return []
 
 
-def _dataloaders(cfg: Config, mode: str) -> Iterator[dict]:
-    """The dataloaders that ``mode`` will build."""
-    loaders = cfg.get(f"{mode}_dataloader") or []
-    yield from loaders if isinstance(loaders, (list, tuple)) else [loaders]
-    if mode == "train":
-        hooks = [*(cfg.get("default_hooks") or {}).values(), *(cfg.get("custom_hooks") or [])]
-        yield from (hook["dataloader"] for hook in hooks if hook and hook.get("dataloader"))
-        policy = (cfg.get("train_cfg") or {}).get("policy_dataloader")
-        yield from [policy] if policy else []
+def dataloaders(cfg: Config, mode: str) -> Iterator[tuple[str, dict]]:
+    """The dataloaders that a run will build, by their config keys.
+
+    Args:
+        cfg: A whole config.
+        mode: ``'train'`` (its first is that of the weights), ``'val'`` or ``'test'``.
+    """
+    key = f"{mode}_dataloader"
+    loaders = cfg.get(key) or []
+    if isinstance(loaders, list | tuple):
+        yield from ((f"{key}[{i}]", loader) for i, loader in enumerate(loaders))
+    else:
+        yield key, loaders
+    if mode != "train":
+        return
+    hooks = {f"default_hooks.{name}": h for name, h in (cfg.get("default_hooks") or {}).items()}
+    hooks |= {f"custom_hooks[{i}]": hook for i, hook in enumerate(cfg.get("custom_hooks") or [])}
+    for name, hook in hooks.items():
+        if hook and hook.get("dataloader"):
+            yield f"{name}.dataloader", hook["dataloader"]
+    if policy := (cfg.get("train_cfg") or {}).get("policy_dataloader"):
+        yield "train_cfg.policy_dataloader", policy
 
 
 def _missing(loader: dict) -> list[str]:
@@ -120,26 +152,34 @@ def _missing(loader: dict) -> list[str]:
 
 
 def _all_folders(loader: dict) -> list[str]:
-    keys = ((d, key) for d in _leaves(loader) for key in d.get("data_prefix") or {})
-    return [folder for d, key in keys if (folder := _folder(d, key)) is not None]
+    return [folder for dataset in leaves(loader) for folder in folders_of(dataset).values()]
 
 
-def _leaves(loader: dict) -> Iterator[dict]:
-    """The dataset of a dataloader, or the datasets that it wraps."""
+def leaves(loader: dict) -> Iterator[dict]:
+    """The dataset of a dataloader, or the datasets that it wraps.
+
+    Args:
+        loader: Config of a dataloader or of a dataset.
+    """
     if not loader:
         return
     inner = [loader["dataset"]] if loader.get("dataset") else loader.get("datasets")
     if inner:
         for dataset in inner:
-            yield from _leaves(dataset)
+            yield from leaves(dataset)
     else:
         yield loader
 
 
-def _folder(dataset: dict, key: str) -> str | None:
-    """Folder of a dataset's images, LR (``img``) or HR (``gt``)."""
-    folder = (dataset.get("data_prefix") or {}).get(key)
-    if folder is None:
-        return None
-    folder = folder.replace("{scale}", str(dataset.get("scale")))
-    return osp.join(dataset.get("data_root") or "", folder)
+def folders_of(dataset: dict) -> dict[str, str]:
+    """Folders of a dataset's images, LR (``img``) and HR (``gt``).
+
+    Args:
+        dataset: Config of a dataset that reads files.
+    """
+    folders = {}
+    for key, folder in (dataset.get("data_prefix") or {}).items():
+        if folder is not None:
+            folder = folder.replace("{scale}", str(dataset.get("scale")))
+            folders[key] = osp.join(dataset.get("data_root") or "", folder)
+    return folders

@@ -79,6 +79,7 @@ def read_image(
     if color_type not in ("color", "grayscale"):
         raise ValueError(f"color_type: expected 'color' or 'grayscale', got {color_type!r}")
     try:
+        _require_file(path)
         data = Path(path).read_bytes()
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             _require_kind(image, max_pixels)
@@ -100,6 +101,7 @@ def image_size(path: str | Path, max_pixels: int = MAX_PIXELS) -> tuple[int, int
         ValueError: The header cannot be read, or is that of an image that is not taken.
     """
     try:
+        _require_file(path)
         with Image.open(path, formats=FORMATS) as image:
             _require_kind(image, max_pixels)
             width, height = image.size
@@ -127,6 +129,12 @@ def describe_failure(path: str | Path, error: Exception) -> str:
     else:  # Pillow names the buffer that it reads
         reason = str(error).split(" <_io.")[0] or type(error).__name__
     return f"cannot read image {printable(path)}: {reason}"
+
+
+def _require_file(path: str | Path) -> None:
+    """Refuses pipes and devices, which would be waited for."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError("it is no file")
 
 
 def _require_kind(image: ImageFile.ImageFile, max_pixels: int) -> None:

@@ -1,42 +1,17 @@
 """Data of a search that is not the training loop's own."""
 
 import hashlib
-import itertools
 import os.path as osp
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mmengine.dataset import BaseDataset
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import Dataset, Subset
 
-__all__ = ["cycle", "require_disjoint"]
-
-
-def cycle(dataloader: DataLoader, key: str = "ArchOptimizerHook.dataloader") -> Iterator[Any]:
-    """Yields batches for ever, each pass over the data in a new order.
-
-    Args:
-        dataloader: Any dataloader; one with an infinite sampler makes a single pass.
-        key: The config key of the dataloader, for the error.
-
-    Raises:
-        ValueError: A pass yields no batch.
-    """
-    for epoch in itertools.count():
-        sampler = getattr(dataloader.batch_sampler, "sampler", None)
-        if sampler is not None and hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(epoch)
-        batch = None
-        for batch in dataloader:
-            yield batch
-        if batch is None:
-            raise ValueError(
-                f"{key}: yields no batch; its dataset is empty, or smaller "
-                "than `batch_size` with `drop_last=True`."
-            )
+__all__ = ["require_disjoint"]
 
 
 def require_disjoint(

@@ -16,8 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
+from mmsrnas.apis.data_check import check_data
 from mmsrnas.datasets import prepare
 from mmsrnas.datasets.archives import obtain_folder
 from mmsrnas.registry import DATASETS
@@ -25,8 +27,8 @@ from mmsrnas.registry import DATASETS
 HR, LR = "HR/001.png", "LR_bicubic/X2/001x2.png"
 
 
-def train(root: Path, **options) -> None:
-    """Builds the training data as a config does and loads every pair."""
+def dataset(root: Path, **options) -> dict:
+    """Config of the training data."""
     pipeline = [dict(type="mmsrnas.LoadImageFromFile", key=key) for key in ("img", "gt")]
     cfg = dict(
         type="mmsrnas.PairedImageDataset",
@@ -38,7 +40,19 @@ def train(root: Path, **options) -> None:
         patch_size=16,
         pipeline=[*pipeline, dict(type="mmsrnas.RandomPatch"), dict(type="PackInputs")],
     )
-    list(DATASETS.build(cfg | options))
+    return cfg | options
+
+
+def train(root: Path, **options) -> None:
+    """Builds the training data as a config does and loads every pair."""
+    list(DATASETS.build(dataset(root, **options)))
+
+
+def check(root: Path) -> None:
+    """Checks the data of a config without a run."""
+    report = check_data(Config({"train_dataloader": {"dataset": dataset(root)}}))
+    if not report.is_good:
+        raise ValueError("\n".join(map(str, report.findings)))
 
 
 def denoise(root: Path, **options) -> None:
@@ -228,13 +242,13 @@ def with_options(**options) -> Callable[[Path], None]:
     return lambda root: train(root, **options)
 
 
-DECODING = (train, denoise, convert)
+DECODING = (train, check, denoise, convert)
 KINDS = {
     # Content of a file.
     "empty file": (with_content(HR, b""), DECODING, r"cannot read image .*HR/001\.png"),
     "text": (with_content(HR, b"<html>404</html>"), DECODING, r"cannot read image .*HR/001\.png"),
     "truncated PNG": (cut_off(HR), (*DECODING, cut), r"cannot read image .*HR/001\.png.*truncated"),
-    "truncated LR": (cut_off(LR), (train, cut), r"cannot read image .*X2/001x2\.png"),
+    "truncated LR": (cut_off(LR), (train, check, cut), r"cannot read image .*X2/001x2\.png"),
     "damaged PNG": (with_flipped_byte, DECODING, r"cannot read image .*HR/001\.png"),
     "truncated JPEG": (truncated_jpeg, DECODING, r"HR/001\.png: .*truncated"),
     "JPEG filled up with zeros": (jpeg_without_end, DECODING, r"001\.png: it is truncated"),
@@ -255,7 +269,7 @@ KINDS = {
     "bomb of 2^62 pixels": (bomb(2**31 - 1, 2**31 - 1), DECODING, r"cannot read image .*001\.png"),
     "size of zero": (bomb(0, 80), DECODING, r"cannot read image .*001\.png"),
     # Sizes.
-    "1x1": (sized(HR, 1, 1), (train,), r"001\.png \(1x1\) is not scale=2 times"),
+    "1x1": (sized(HR, 1, 1), (train, check), r"001\.png \(1x1\) is not scale=2 times"),
     "1x1 alone": (
         sized(HR, 1, 1),
         (denoise,),
@@ -281,12 +295,17 @@ KINDS = {
     "HR image gone": (lambda r: (r / HR).unlink(), (train,), r"1 without HR image \(001x2\.png\)"),
     "same name twice": (two_endings, (*DECODING, cut), r"several images named 001"),
     "empty folder": (empty_hr, (*DECODING, cut), r"no image in .*HR"),
-    "no folder": (without_hr, (*DECODING, cut), r"no folder .*HR"),
+    "no folder": (without_hr, (train, denoise, convert, cut), r"no folder .*HR"),
+    "no folder, checked": (without_hr, (check,), r"folders do not exist: .*HR"),
     "name not UTF-8": (no_utf8, (*DECODING, cut), r"caf.xe9\.png: the name is not UTF-8"),
     "link to itself": (link_to_itself, DECODING, r"001\.png"),
     "linked folder in a loop": (linked_folder_loop, (*DECODING, cut), r"no image in .*HR"),
     "folder with the name of an image": (folder_as_image, (train,), r"without HR image \(001x2"),
-    "pipe with the name of an image": (pipe_as_image, (convert,), r"001\.png is no file"),
+    "pipe with the name of an image": (
+        pipe_as_image,
+        (train, check, convert),
+        r"001\.png(: it)? is no file",
+    ),
     "template of other names": (
         nothing,
         (with_options(filename_tmpl=dict(img="{}x4")),),

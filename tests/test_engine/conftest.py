@@ -35,9 +35,3 @@ def start():
             return process
 
         yield start
-
-
-@pytest.fixture(autouse=True)
-def unformatted_configs(monkeypatch):
-    """Saves most of the time of a tiny search."""
-    monkeypatch.setattr("mmengine.config.config.FormatCode", tiny_search.unformatted)

@@ -12,6 +12,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from mmsrnas.engine.batches import BatchStream
 from mmsrnas.engine.hooks.arch_optimizer_hook import SEED_OFFSET, _entropies, _wrapper_like
 from mmsrnas.models import ComplexityLoss
 from mmsrnas.registry import MODELS, OPTIM_WRAPPERS
@@ -52,9 +53,13 @@ def by_hand(runner, mode, iters, warmup):
     weights = [p for p in editor.parameters() if all(p is not q for q in arch)]
     step_weights = torch.optim.Adam(weights, lr=0.01)
     step_arch = torch.optim.Adam(arch, lr=0.05, betas=(0.5, 0.999))
-    train = iter(Runner.build_dataloader(cfg.train_dataloader, seed=3))
-    arch_cfg = cfg.custom_hooks[0].dataloader
-    held_out = iter(Runner.build_dataloader(arch_cfg, seed=3 + SEED_OFFSET))
+    train, held_out = (
+        BatchStream(Runner.build_dataloader(data, seed=seed), seed)
+        for data, seed in (
+            (cfg.train_dataloader, 3),
+            (cfg.custom_hooks[0].dataloader, 3 + SEED_OFFSET),
+        )
+    )
 
     def loss(batch):
         data = editor.data_preprocessor(batch, True)

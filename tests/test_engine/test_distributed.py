@@ -3,49 +3,141 @@
 import time
 
 import pytest
+import tiny_rl_search
 import tiny_search
 import torch
 
+SGD = {"type": "SGD", "lr": 1.0}
+COMPLEXITY = {"type": "mmsrnas.ComplexityLoss", "loss_weight": 0.01}
+DRN = {"type": "mmsrnas.DRNNet", "upscale_factor": 2, "num_blocks": 1, "mid_channels": 8}
 
-@pytest.mark.parametrize(
-    ("mode", "second_order", "tolerance"),
-    [("mixed", False, 1e-6), ("bilevel", False, 1e-6), ("bilevel", True, 1e-4)],
-)
-def test_equals_one_process_with_the_double_batch(images, start, mode, second_order, tolerance):
-    def options(batch_size):
-        complexity = {"type": "mmsrnas.ComplexityLoss", "loss_weight": 0.01}
-        return {
-            "iters": 4,
-            "augment": False,
-            "batch_size": batch_size,
-            "arch": {
-                "optimizer": {"type": "SGD", "lr": 1.0},
-                "mode": mode,
-                "virtual_step": {} if second_order else None,
-                "complexity_loss": complexity,
-            },
-            "optim_wrapper": {
-                "constructor": "mmsrnas.SearchOptimWrapperConstructor",
-                "optimizer": {"type": "SGD", "lr": 0.1},
-            },
-            "hooks": [{"type": "mmsrnas.GenotypeHook"}],
-        }
 
-    run = f"two_{mode}_{second_order}"
-    args = {"folder": str(images), "run": run, **options(batch_size=1)}
-    processes = [start(tiny_search.search_on_two, rank, **args) for rank in range(2)]
+def gradient_search(batch_size, folder, supernet=None, **arch):
+    """Options of a differentiable search, with augmentation."""
+    loaders = []
+    for images in ((0, 8), (8, 12)):
+        loaders.append(tiny_search.dataloader(folder, images, batch_size=batch_size))
+        if supernet:
+            loaders[-1]["dataset"]["pipeline"][2]["gt_patch_size"] = 32
+    return {
+        "iters": 4,
+        "train_dataloader": loaders[0],
+        "supernet": supernet,
+        "arch": {"optimizer": SGD, "dataloader": loaders[1], **arch},
+        "optim_wrapper": {
+            "constructor": "mmsrnas.SearchOptimWrapperConstructor",
+            "optimizer": {"type": "SGD", "lr": 0.1},
+        },
+        "hooks": [{"type": "mmsrnas.GenotypeHook"}],
+    }
+
+
+def policy_search(batch_size, folder):
+    """Options of a search by reinforcement learning; all processes score the same two patches."""
+    wrapper = tiny_rl_search.config(folder)["optim_wrapper"]
+    for part in ("weights", "policy"):
+        wrapper[part]["optimizer"] = {"type": "SGD", "lr": 0.01}
+    data = tiny_rl_search.dataloader(folder, (0, 8), batch_size=batch_size)
+    return {
+        "of": "tiny_rl_search",
+        "iters": 6,
+        "supernet": {"type": "mmsrnas.UnnormalisedHNASSupernet"},
+        "loop": {"num_samples": 4, "num_references": 4},
+        "optim_wrapper": wrapper,
+        "train_dataloader": data,
+    }
+
+
+STRATEGIES = {
+    "mixed": lambda batch, folder: gradient_search(
+        batch, folder, mode="mixed", complexity_loss=COMPLEXITY
+    ),
+    "bilevel": lambda batch, folder: gradient_search(
+        batch, folder, mode="bilevel", complexity_loss=COMPLEXITY
+    ),
+    "second_order": lambda batch, folder: gradient_search(
+        batch, folder, mode="bilevel", virtual_step={}
+    ),
+    "dlsr": lambda batch, folder: gradient_search(
+        batch, folder, {"type": "mmsrnas.DLSRSupernet", "mid_channels": 4, "num_cells": 3}
+    ),
+    "channels": lambda batch, folder: gradient_search(
+        batch,
+        folder,
+        {"type": "mmsrnas.ChannelNumberSearch", "generator": DRN, "budget_share": 0.5},
+        mode="bilevel",
+        complexity_loss=COMPLEXITY,
+    ),
+    "policy": policy_search,
+}
+# Normalisations see the half of the batch that a process has: no equal of one process.
+NORMALISED = {
+    "hinas": {
+        "iters": 3,
+        "batch_size": 1,
+        "supernet": {
+            "type": "mmsrnas.HiNASSupernet",
+            "upscale_factor": 2,
+            "num_cells": 1,
+            "num_nodes": 1,
+            "mid_channels": 2,
+            "width_multipliers": [1, 2],
+            "with_cp": True,
+        },
+        "arch": {"mode": "bilevel"},
+        "hooks": [{"type": "mmsrnas.GenotypeHook"}],
+        "dtype": "float32",
+    },
+    "hnas": {"of": "tiny_rl_search", "workers": 1, "iters": 8, "dtype": "float32"},
+}
+
+
+def on_two(start, folder, runs):
+    """Runs searches on two processes and returns how they ended."""
+    (folder / "rendezvous").unlink(missing_ok=True)
+    arguments = (str(folder), runs)
+    processes = [start(tiny_search.search_on_two, rank, *arguments) for rank in range(2)]
+    while all(process.is_alive() for process in processes):
+        time.sleep(0.02)
     for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
+        process.join(timeout=120 if process.exitcode is None else 5)
+        process.kill()  # one that waits for the other, which was killed
+    return [process.exitcode for process in processes]
 
-    runner = tiny_search.runner(images, run=f"one_{mode}_{second_order}", **options(batch_size=2))
-    start_alpha = runner.model.generator.alpha.detach().clone()
+
+@pytest.fixture(scope="module")
+def pair(start, images):
+    """What two processes ended with, for each search."""
+    runs = {name: options(1, images) for name, options in STRATEGIES.items()} | NORMALISED
+    assert on_two(start, images, runs) == [0, 0]
+    return {name: [torch.load(images / f"{name}_{rank}.pth") for rank in range(2)] for name in runs}
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_equals_one_process_with_the_double_batch(pair, images, name):
+    runner = tiny_search.built(images, f"one_{name}", **STRATEGIES[name](2, images))
+    calls = tiny_search.counted(runner.model.generator)
+    before = {key: value.clone() for key, value in runner.model.state_dict().items()}
     one = runner.train().state_dict()
-    first, second = (torch.load(images / f"{run}_{rank}.pth") for rank in range(2))
-    assert (one["generator.alpha"] - start_alpha).abs().max() > 1e-3
-    for name in one:
-        assert torch.equal(first[name], second[name]), name
-        torch.testing.assert_close(first[name], one[name], rtol=1e-5, atol=tolerance, msg=name)
+    first, second = (process["weights"] for process in pair[name])
+    searched = [f"generator.{key}" for key, _ in runner.model.generator.arch_parameters()]
+    assert max((one[key] - before[key]).abs().max() for key in searched) > 1e-5
+    for key in one:
+        assert torch.equal(first[key], second[key]), key
+        torch.testing.assert_close(
+            first[key], one[key], rtol=1e-9, atol=1e-9, msg=key, equal_nan=True
+        )
+    if name == "policy":  # each process scores every other architecture
+        assert [len(process["calls"]) for process in pair[name]] == [len(calls) // 2] * 2
+        assert len(calls) == 3 * 4 + 4
+
+
+@pytest.mark.parametrize("name", NORMALISED)
+def test_two_processes_agree(pair, name):
+    first, second = (process["weights"] for process in pair[name])
+    for key in first:
+        if "running_" not in key:  # statistics are those of the process
+            assert torch.equal(first[key], second[key]), key
 
 
 def test_validation_is_that_of_the_file_and_is_made_up_for(images, start):
@@ -54,30 +146,19 @@ def test_validation_is_that_of_the_file_and_is_made_up_for(images, start):
     A run that is killed before the validation of its last checkpoint finds the same best one.
     """
     options = {"iters": 4, "val_interval": 4, "save_interval": 4, "augment": False}
-    options |= {"supernet": {"norm": True}}
-    kill = {"type": "mmsrnas.KillInValidation", "iteration": 4}
+    options |= {"supernet": {"norm": True}, "dtype": "float32"}
+    kill = {"type": "mmsrnas.KillHook", "iteration": 4, "moment": "before_val", "really": True}
 
-    def search(run, **changes):
-        args = {"folder": str(images), "run": run, **options, **changes}
-        (images / f"{run}.rendezvous").unlink(missing_ok=True)
-        processes = [start(tiny_search.search_on_two, rank, **args) for rank in range(2)]
-        while all(process.is_alive() for process in processes):
-            time.sleep(0.02)
-        for process in processes:
-            process.join(timeout=5)
-            process.kill()  # one that waits for the other, which was killed
-        return [process.exitcode for process in processes]
-
-    assert search("bn") == [0, 0]
-    first, second = (torch.load(images / f"bn_{rank}.pth") for rank in range(2))
+    runs = {"bn": options, "bn_killed": options | {"hooks": [kill]}}
+    assert 0 not in on_two(start, images, runs)
+    first, second = (torch.load(images / f"bn_{rank}.pth")["weights"] for rank in range(2))
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
     best = torch.load(images / "bn/iter_4.pth", weights_only=True)
     assert torch.equal(
         best["state_dict"]["generator.norm.running_mean"], first["generator.norm.running_mean"]
     )
-    search("bn_killed", hooks=[kill])
     assert not list((images / "bn_killed").glob("best*"))
-    assert search("bn_killed", resume=True) == [0, 0]
+    assert on_two(start, images, {"bn_killed": options | {"resume": True}}) == [0, 0]
     made_up = torch.load(images / "bn_killed/iter_4.pth", weights_only=True)
     scores = [c["message_hub"]["runtime_info"]["best_score"] for c in (best, made_up)]
     assert scores[0] == scores[1]

@@ -1,22 +1,15 @@
 """A search that is killed and resumed ends as the uninterrupted one does, to the bit."""
 
-import os
 import random
-import re
 import signal
-import time
 
 import numpy as np
 import pytest
 import tiny_search
 import torch
 
-from mmsrnas.engine.hooks.exact_resume_hook import (
-    _random_state,
-    _ResumedBatches,
-    _set_random_state,
-    repair_last_checkpoint,
-)
+from mmsrnas.datasets import PairedImageDataset
+from mmsrnas.engine.hooks.exact_resume_hook import repair_last_checkpoint
 from mmsrnas.genotypes import load_genotype
 
 ITERS = 14
@@ -35,26 +28,24 @@ DEFAULTS = {
 }
 
 
-def search(start, images, run, kill_at=None, **options):
-    """Searches in a process of its own, to the end or until it is killed after an iteration."""
-    process = start(tiny_search.search, images, run=run, **DEFAULTS | options)
-    if kill_at is None:
-        process.join()
-        assert process.exitcode == 0
-        return
-    while last_iteration(images / run) < kill_at:
-        assert process.is_alive(), "the search ended before it could be killed"
-        time.sleep(0.002)
-    time.sleep(random.uniform(0, 0.05))
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+def search(images, run, kill=None, **options):
+    """Searches to the end, or until a moment at which it is killed."""
+    options = DEFAULTS | options
+    hooks = [*options["hooks"], *([{"type": "mmsrnas.KillHook", **kill}] if kill else [])]
+    runner = tiny_search.runner(images, run=run, **options | {"hooks": hooks})
+    tiny_search.killed(runner.train) if kill else runner.train()
 
 
-def last_iteration(work_dir):
-    """The last iteration in the log of the last start."""
-    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
-    steps = re.findall(r'"step": (\d+)', logs[-1].read_text()) if logs else []
-    return int(steps[-1]) if steps else 0
+def drawn_kill(rng, first, last):
+    """A moment between two iterations, before or after the other hooks."""
+    iteration = rng.randint(first, last)
+    moments = ["before_train_iter", "after_train_iter"]
+    if iteration % 4 == 0:
+        moments += ["before_val", "after_val_epoch"]
+    elif iteration % 4 == 3:  # the hook saves before the iteration counts
+        moments += ["before_save_checkpoint"]
+    priority = rng.choice(["VERY_HIGH", "VERY_LOW"])
+    return {"iteration": iteration, "moment": rng.choice(moments), "priority": priority}
 
 
 def load(images, run):
@@ -86,61 +77,99 @@ def assert_identical(a, b, name=""):
         assert a == b, name
 
 
-@pytest.mark.parametrize(("workers", "mode"), [(0, "mixed"), (1, "bilevel")])
-def test_killed_at_random_moments(start, images, workers, mode):
-    options = {"workers": workers, "arch": {"mode": mode, "warmup_iters": 3}}
+@pytest.mark.parametrize(
+    ("mode", "workers"), [("mixed", (0, 2, 0)), ("bilevel", (1, 1, 3))], ids=["mixed", "bilevel"]
+)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_at_drawn_moments(images, mode, workers, seed):
+    """Each part has its number of worker processes; they change nothing."""
+    rng = random.Random(seed)
+    options = {"arch": {"mode": mode, "warmup_iters": 3}}
     options["val_interval"] = 4  # as often as a checkpoint is saved
-    whole, killed = f"whole_{mode}", f"killed_{mode}"
-    search(start, images, whole, **options)
-    search(start, images, killed, kill_at=random.randint(5, 7), **options)
-    search(start, images, killed, kill_at=random.randint(9, 11), resume=True, **options)
-    search(start, images, killed, resume=True, **options)
+    whole, killed = f"whole_{mode}_{seed}", f"killed_{mode}_{seed}"
+    search(images, whole, workers=workers[1], **options)
+    search(images, killed, drawn_kill(rng, 5, 8), workers=workers[0], **options)
+    kill = drawn_kill(rng, 9, 12)
+    search(images, killed, kill, workers=workers[1], resume=True, **options)
+    search(images, killed, workers=workers[2], resume=True, **options)
     assert_identical(load(images, killed), load(images, whole))
 
 
-def test_killed_while_saving(start, images):
-    """The last checkpoint is cut off, as a kill leaves it: the one before it takes over."""
-    search(start, images, "cut", workers=1)
-    expected = load(images, "cut")
-    last = images / "cut" / f"iter_{ITERS}.pth"
+def test_killed_while_running_and_while_saving(start, images):
+    """A real kill; then the last checkpoint is cut off: the one before it takes over."""
+    kill = {"type": "mmsrnas.KillHook", "iteration": 9, "moment": "after_train_iter"}
+    options = DEFAULTS | {"hooks": [*HOOKS, kill | {"really": True}]}
+    process = start(tiny_search.search, images, run="cut", workers=1, **options)
+    search(images, "cut_whole", workers=1)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    last = images / "cut" / "iter_8.pth"
     last.write_bytes(last.read_bytes()[:-1000])
-    search(start, images, "cut", workers=1, resume=True)
-    assert_identical(load(images, "cut"), expected)
+    search(images, "cut", workers=1, resume=True)
+    assert_identical(load(images, "cut"), load(images, "cut_whole"))
 
 
 @pytest.mark.parametrize("iteration", [8, ITERS])
-def test_killed_in_validation(start, images, iteration):
+def test_killed_in_validation(images, iteration):
     """The checkpoint of that iteration is written already; its validation is made up for."""
     run, options = f"validation_{iteration}", {"val_interval": 4}
-    search(start, images, f"whole_{iteration}", **options)
-    kill = {"type": "mmsrnas.KillInValidation", "iteration": iteration}
-    process = start(
-        tiny_search.search, images, run=run, **DEFAULTS | options | {"hooks": [*HOOKS, kill]}
-    )
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
-    search(start, images, run, resume=True, **options)
+    search(images, f"whole_{iteration}", **options)
+    search(images, run, {"iteration": iteration, "moment": "before_val"}, **options)
+    search(images, run, resume=True, **options)
     assert_identical(load(images, run), load(images, f"whole_{iteration}"))
 
 
-def test_mmengine_alone_is_not_exact(start, images):
+def test_mmengine_alone_is_not_exact(images):
     """The control: without the hook the random state is another one after resuming."""
     options = {"hooks": [], "exact": False, "val_interval": None}
-    search(start, images, "alone", **options)
+    search(images, "alone", **options)
     work_dir = images / "alone"
     expected = torch.load(work_dir / f"iter_{ITERS}.pth", weights_only=True)["state_dict"]
     (work_dir / "last_checkpoint").write_text(str(work_dir / "iter_8.pth"))
-    search(start, images, "alone", resume=True, **options)
+    search(images, "alone", resume=True, **options)
     found = torch.load(work_dir / f"iter_{ITERS}.pth", weights_only=True)["state_dict"]
     assert not torch.equal(found["generator.alpha"], expected["generator.alpha"])
 
 
-def test_other_seed_is_reported(images):
-    options = {"run": "seeds", "log_level": "WARNING"}
-    tiny_search.runner(images, iters=2, randomness={"seed": 7}, **options).train()
-    tiny_search.runner(images, iters=3, randomness={"seed": 8}, resume=True, **options).train()
-    log = max((images / "seeds").glob("*/*.log")).read_text()
-    assert "randomness=dict(seed=7)" in log
+def test_the_seed_is_that_of_the_checkpoint(images):
+    options = {"val_interval": None, "iters": 6}
+    search(images, "seed", **options, randomness={"seed": 7})
+    expected = torch.load(images / "seed/iter_6.pth", weights_only=True)["state_dict"]
+    (images / "seed/last_checkpoint").write_text(str(images / "seed/iter_4.pth"))
+    search(images, "seed", **options, randomness={"seed": 8}, resume=True)
+    found = torch.load(images / "seed/iter_6.pth", weights_only=True)["state_dict"]
+    assert_identical(dict(found), dict(expected))
+
+
+def test_other_data_are_reported(images):
+    options = {"iters": 3, "log_level": "WARNING", "save_interval": 2}
+    tiny_search.runner(images, run="data", **options).train()
+    data = tiny_search.dataloader(images, (0, 6), batch_size=3)
+    options |= {"train_dataloader": data, "resume": True}
+    tiny_search.runner(images, run="data", **options | {"iters": 4}).train()
+    log = max((images / "data").glob("*/*.log")).read_text()
+    assert "made with 8 images, this run has 6" in log
+    assert "made with 2 images per iteration, this run has 3" in log
+
+
+@pytest.mark.parametrize("done", [2_000, 20_000])
+def test_resume_loads_nothing_of_the_past(images, monkeypatch, done):
+    """Not one image of the batches before the checkpoint, of either dataloader."""
+    run = f"past_{done}"
+    search(images, run, iters=2, save_interval=2, val_interval=None)
+    path = images / run / "iter_2.pth"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["meta"]["iter"] = checkpoint["arch_optimizer"]["steps"] = done
+    torch.save(checkpoint, path.with_name(f"iter_{done}.pth"))
+    (images / run / "last_checkpoint").write_text(f"iter_{done}.pth")
+    loaded, load_image = [], PairedImageDataset.__getitem__
+    monkeypatch.setattr(
+        PairedImageDataset,
+        "__getitem__",
+        lambda data, index: loaded.append(index) or load_image(data, index),
+    )
+    search(images, run, iters=done + 3, val_interval=None, resume=True)
+    assert len(loaded) == 3 * 2 * 2  # iterations, images in a batch, dataloaders
 
 
 def test_loop_by_epochs_is_refused(images):
@@ -178,27 +207,3 @@ def test_nothing_whole_starts_over(tmp_path):
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_4.pth"))
     repair_last_checkpoint(tmp_path)
     assert not (tmp_path / "last_checkpoint").exists()
-
-
-def test_random_state_survives_safe_loading(tmp_path):
-    def draw():
-        return random.random(), np.random.rand(), np.random.randn(), torch.rand(1).item()
-
-    np.random.randn()  # leaves a cached second Gaussian
-    torch.save(_random_state(), tmp_path / "state.pth")
-    expected = draw()
-    assert draw() != expected
-    _set_random_state(torch.load(tmp_path / "state.pth", weights_only=True))
-    assert draw() == expected
-
-
-def test_a_loop_that_skips_the_past_fetches_it():
-    """As onedl-mmengine's loop does; worker processes must draw their random numbers again."""
-    torch.manual_seed(0)
-    state, expected = _random_state(), torch.rand(1)
-    batches = _ResumedBatches(iter(range(10)), 3, state)
-    batches.skip_iter(3)
-    torch.manual_seed(7)
-    assert next(batches) == 3
-    assert torch.equal(torch.rand(1), expected)
-    assert list(batches) == [4, 5, 6, 7, 8, 9]

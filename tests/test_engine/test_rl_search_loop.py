@@ -1,15 +1,12 @@
 """The loop that trains weights and policy of HNAS in turn."""
 
-import os
-import random
-import signal
-import time
-
 import pytest
 import tiny_rl_search
+import tiny_search
 import torch
-from test_exact_resume import assert_identical, last_iteration
+from test_exact_resume import assert_identical
 
+from mmsrnas.engine.runner.rl_search_loop import _TurnStream
 from mmsrnas.engine.supernet import find_supernet
 from mmsrnas.genotypes import load_genotype
 from mmsrnas.models.hnas.cost import multi_adds
@@ -129,20 +126,13 @@ def test_validation_runs_the_calibrated_argmax(images):
     assert used.preprocess[0][1].num_batches_tracked == 1
 
 
-def search(start, images, run, kill_at=None, **options):
-    """Searches in a process of its own, to the end or until it is killed after an iteration."""
-    defaults = {"iters": ITERS, "val_interval": 6, "save_interval": 3}
-    process = start(tiny_rl_search.search, images, run=run, **(defaults | options))
-    if kill_at is None:
-        process.join()
-        assert process.exitcode == 0
-        return
-    while last_iteration(images / run) < kill_at:
-        assert process.is_alive(), "the search ended before it could be killed"
-        time.sleep(0.002)
-    time.sleep(random.uniform(0, 0.05))
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
+def search(images, run, kill=None, **options):
+    """Searches to the end, or until a moment at which it is killed."""
+    hooks = [{"type": "mmsrnas.ExactResumeHook"}]
+    hooks += [{"type": "mmsrnas.KillHook", **kill}] if kill else []
+    options = {"iters": ITERS, "val_interval": 6, "save_interval": 3, "hooks": hooks} | options
+    runner = tiny_rl_search.runner(images, run=run, **options)
+    tiny_search.killed(runner.train) if kill else runner.train()
 
 
 def load(images, run):
@@ -157,32 +147,35 @@ def load(images, run):
     return checkpoint
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_killed_search_ends_like_the_whole_one(start, images, workers):
-    whole, killed = f"rl_whole_{workers}", f"rl_killed_{workers}"
-    search(start, images, whole, workers=workers)
-    search(start, images, killed, kill_at=random.randint(4, 13), workers=workers)
-    search(start, images, killed, workers=workers, resume=True)
-    expected = load(images, whole)
+def test_killed_search_ends_like_the_whole_one(images):
+    """Killed in a turn on the policy, and resumed with worker processes."""
+    search(images, "rl_whole")
+    search(images, "rl_killed", {"iteration": 10, "moment": "before_train_iter"})
+    search(images, "rl_killed", workers=1, resume=True)
+    expected = load(images, "rl_whole")
     assert {"weights", "policy"} == expected["optimizer"].keys()
     assert not expected["state_dict"]["generator.policy.baseline"].isnan()
-    assert_identical(load(images, killed), expected)
+    assert_identical(load(images, "rl_killed"), expected)
 
 
-def test_two_processes_agree(start, images):
-    processes = [
-        start(tiny_rl_search.search_on_two, rank, str(images), run="rl_two", workers=1, iters=8)
-        for rank in range(2)
-    ]
-    for process in processes:
-        process.join()
-        assert process.exitcode == 0
-    first, second = (
-        torch.load(images / f"rl_two_{rank}.pth", weights_only=True) for rank in range(2)
-    )
-    for key in first:
-        if "running_" not in key:  # statistics are those of the process
-            assert torch.equal(first[key], second[key]), key
+def test_resume_loads_nothing_of_the_past(images):
+    weights, policy = (Counted() for _ in range(2))
+    stream = _TurnStream(weights, policy, lambda iteration: iteration % 5 >= 2)
+    stream.skip(20_004)
+    assert (weights.skipped, policy.skipped) == (8_002, 12_002)
+    assert [next(stream) for _ in range(4)] == [policy, weights, weights, policy]
+
+
+class Counted:
+    """Batches that only count."""
+
+    skipped = 0
+
+    def skip(self, count):
+        self.skipped += count
+
+    def __next__(self):
+        return self
 
 
 def test_mixed_precision(images):

@@ -9,7 +9,21 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmsrnas.registry import RUNNERS
+from mmsrnas.models import HNASSupernet
+from mmsrnas.registry import MODELS, RUNNERS
+
+
+@MODELS.register_module()
+class UnnormalisedHNASSupernet(HNASSupernet):
+    """A supernet whose features do not depend on the other images of a batch."""
+
+    def __init__(self, **kwargs) -> None:
+        super().__init__(**kwargs)
+        for parent in list(self.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, torch.nn.modules.batchnorm._BatchNorm):
+                    setattr(parent, name, torch.nn.Identity())
+
 
 WEIGHTS = [f"generator.{name}" for name in ("stem", "cells", "upsampling_cells", "conv_last")]
 
@@ -49,7 +63,9 @@ def config(
             type="BaseEditModel",
             generator=generator | (supernet or {}),
             pixel_loss=dict(type="L1Loss"),
-            data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
+            data_preprocessor=dict(
+                type="mmsrnas.TinyPreprocessor", mean=[0.0] * 3, std=[255.0] * 3
+            ),
         ),
         train_dataloader=dataloader(folder, (0, 8), workers),
         train_cfg=dict(
@@ -115,17 +131,3 @@ def search(folder, **kwargs) -> None:
     torch.set_num_threads(1)
     mmengine.config.config.FormatCode = tiny_search.unformatted
     runner(folder, **kwargs).train()
-
-
-def search_on_two(rank, folder, run, **kwargs) -> None:
-    """Searches as one of two processes; each saves the parameters that it ends with."""
-    torch.set_num_threads(1)
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/{run}.rendezvous", rank=rank, world_size=2
-    )
-    wrapper = dict(type="MMDistributedDataParallel", device_ids=None, find_unused_parameters=True)
-    search = runner(folder, run=run, launcher="pytorch", model_wrapper_cfg=wrapper, **kwargs)
-    model = search.train()
-    torch.save(model.module.state_dict(), Path(folder) / f"{run}_{rank}.pth")
-    torch.distributed.destroy_process_group()

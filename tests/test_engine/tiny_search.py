@@ -1,5 +1,9 @@
 """A search that takes seconds: a supernet of four convolutions on images of 40x40 pixels."""
 
+import mmsrnas  # noqa: F401  (repairs the stack before mmagic is imported)
+
+# isort: split
+import importlib
 import os
 import signal
 from pathlib import Path
@@ -8,6 +12,7 @@ import cv2
 import mmengine
 import numpy as np
 import torch
+from mmagic.models.data_preprocessors import DataPreprocessor
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
@@ -55,16 +60,46 @@ class TinySupernet(nn.Module):
         return DLSRGenotype(ops, connections=((0, 1),), mid_channels=4)
 
 
+@MODELS.register_module()
+class TinyPreprocessor(DataPreprocessor):
+    """Images in the precision of the network."""
+
+    def forward(self, data, training=False):
+        data = super().forward(data, training)
+        dtype = self.mean.dtype
+        data["inputs"] = data["inputs"].to(dtype)
+        if training:
+            data["data_samples"].gt_img = data["data_samples"].gt_img.to(dtype)
+        return data
+
+
+class Killed(BaseException):
+    """What stands in for SIGKILL: nothing handles it, and nothing is written afterwards."""
+
+
 @HOOKS.register_module()
-class KillInValidation(Hook):
-    """Kills the process in the validation after an iteration."""
+class KillHook(Hook):
+    """Ends a run at a moment of an iteration.
 
-    def __init__(self, iteration: int) -> None:
+    Args:
+        iteration: Number of iterations that are done.
+        moment: Method of a hook, e.g. ``'before_save_checkpoint'``.
+        really: Kill the process, instead of raising ``Killed``.
+    """
+
+    def __init__(self, iteration: int, moment: str, really: bool = False) -> None:
         self.iteration = iteration
+        self.really = really
+        setattr(self, moment, self._kill)
 
-    def before_val(self, runner) -> None:
+    def _kill(self, runner, *args, **kwargs) -> None:
         if runner.iter == self.iteration:
-            os.kill(os.getpid(), signal.SIGKILL)
+            if self.really:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise Killed
+
+
+WRAPPER = dict(type="MMDistributedDataParallel", device_ids=None, find_unused_parameters=True)
 
 
 def write_images(folder: Path, count: int = 12, size: int = 40) -> None:
@@ -130,7 +165,9 @@ def config(
             type="BaseEditModel",
             generator=dict(type="mmsrnas.TinySupernet") | (supernet or {}),
             pixel_loss=dict(type="L1Loss"),
-            data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
+            data_preprocessor=dict(
+                type="mmsrnas.TinyPreprocessor", mean=[0.0] * 3, std=[255.0] * 3
+            ),
         ),
         train_dataloader=dataloader(folder, (0, 8), workers, augment, batch_size=batch_size),
         train_cfg=dict(type="IterBasedTrainLoop", max_iters=iters),
@@ -179,6 +216,16 @@ def unformatted(text, **_):
     return text, True
 
 
+def killed(run) -> None:
+    """Runs a search that a ``KillHook`` ends."""
+    try:
+        run()
+    except Killed:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the run listened for it
+    else:
+        raise AssertionError("nothing ended the run")
+
+
 def search(folder, **kwargs) -> None:
     """Searches to the end."""
     torch.set_num_threads(1)
@@ -186,14 +233,45 @@ def search(folder, **kwargs) -> None:
     runner(folder, **kwargs).train()
 
 
-def search_on_two(rank, folder, run, **kwargs) -> None:
-    """Searches as one of two processes; each saves the parameters that it ends with."""
+def search_on_two(rank, folder, runs) -> None:
+    """Searches as one of two processes; each saves the parameters that it ends with.
+
+    Args:
+        rank: Number of the process.
+        folder: Folder of the images.
+        runs: Options of each search by its name; ``of`` names its module, ``dtype`` its precision.
+    """
+    torch.set_num_threads(1)
+    mmengine.config.config.FormatCode = unformatted
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/{run}.rendezvous", rank=rank, world_size=2
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
     )
-    wrapper = dict(type="MMDistributedDataParallel", device_ids=None)
-    search = runner(folder, run=run, launcher="pytorch", model_wrapper_cfg=wrapper, **kwargs)
-    model = search.train()
-    torch.save(model.module.state_dict(), Path(folder) / f"{run}_{rank}.pth")
+    for run, options in runs.items():
+        search = built(folder, run, **options, launcher="pytorch", model_wrapper_cfg=WRAPPER)
+        calls = counted(search.model.module.generator)
+        model = search.train()
+        torch.save(
+            {"weights": model.module.state_dict(), "calls": calls},
+            Path(folder) / f"{run}_{rank}.pth",
+        )
     torch.distributed.destroy_process_group()
+
+
+def built(folder, run, of="tiny_search", dtype="float64", **options) -> Runner:
+    """The runner of a search in some precision."""
+    search = importlib.import_module(of).runner(folder, run=run, **options)
+    search.model.to(getattr(torch, dtype))  # hooks wrap it for several processes once more
+    return search
+
+
+def counted(module) -> list[bool]:
+    """A list that gets an entry for each forward pass without gradients."""
+    calls: list[bool] = []
+
+    def count(*_) -> None:
+        if not torch.is_grad_enabled():
+            calls.append(True)
+
+    module.register_forward_hook(count)
+    return calls

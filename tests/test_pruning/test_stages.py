@@ -15,9 +15,8 @@ DEMO = Path(__file__).parents[2] / "configs/demo"
 
 
 @pytest.fixture
-def run(tmp_path, paired_images, monkeypatch):
+def run(tmp_path, paired_images):
     """Runs a demo config for some iterations on six images."""
-    monkeypatch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, True))
 
     def run(name, iters, folder, resume=False, **model):
         cfg = Config.fromfile(DEMO / f"drc_{name}_small_x2_photographs.py")

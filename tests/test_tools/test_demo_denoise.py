@@ -1,19 +1,11 @@
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_fast_run(tmp_path):
-    """All stages as sub-processes, four iterations each."""
-    env = os.environ | {"PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(ROOT / "tools/demo_denoise.py"), "--fast"]
-    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+def test_fast_run(tmp_path, run_demo):
+    """All stages, four iterations each."""
+    run_demo("demo_denoise")
     work = tmp_path / "work_dirs/demo_denoise"
     report = (work / "report.md").read_text()
     for picture in ("genotype", "side_by_side"):

@@ -10,7 +10,8 @@ from mmsrnas.apis.config import ConfigOptions, read_config
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Measure the latency of a network for one image")
-    parser.add_argument("config", help="config file")
+    parser.add_argument("config", help="config file, or a checkpoint, which holds its own")
+    parser.add_argument("checkpoint", nargs="?", help="trained network, where it says the genotype")
     parser.add_argument("--hr", type=read_hr_size, default="1280x720", metavar="WxH")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, help="threads on the CPU")
@@ -25,7 +26,7 @@ def main() -> None:
     """Prints the median and what it was measured on."""
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
-    network = init_generator(cfg)
+    network = init_generator(cfg, args.checkpoint)
     latency = measure_latency(
         network,
         input_size_of(network, args.hr),

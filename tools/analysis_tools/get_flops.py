@@ -13,7 +13,8 @@ from mmsrnas.apis.config import ConfigOptions, read_config
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description="Count parameters and Multi-Adds of a network")
-    parser.add_argument("config", help="config file")
+    parser.add_argument("config", help="config file, or a checkpoint, which holds its own")
+    parser.add_argument("checkpoint", nargs="?", help="trained network, where it says the genotype")
     parser.add_argument("--hr", type=complexity.read_hr_size, default="1280x720", metavar="WxH")
     parser.add_argument(
         "--shape",
@@ -30,7 +31,7 @@ def main() -> None:
     """Prints the counts and their convention."""
     args = parse_args()
     cfg = read_config(args.config, args.cfg_options)
-    network = init_generator(cfg)
+    network = init_generator(cfg, args.checkpoint)
     shape = args.shape or complexity.input_size_of(network, args.hr)
     counts = complexity.count_complexity(network, shape)
     print(f"Network:     {type(network).__name__} of {args.config}")

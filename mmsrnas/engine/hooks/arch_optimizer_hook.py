@@ -15,7 +15,8 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mmsrnas.engine.data import cycle, require_disjoint
+from mmsrnas.engine.batches import BatchStream
+from mmsrnas.engine.data import require_disjoint
 from mmsrnas.engine.supernet import find_supernet, is_training, unwrap
 from mmsrnas.engine.virtual_step import virtual_step_gradients
 from mmsrnas.models.supernet import BudgetedSupernet, CostedSupernet
@@ -25,7 +26,7 @@ __all__ = ["ArchOptimizerHook"]
 
 MODES = ("mixed", "bilevel")
 
-# Keeps the workers of the architecture data away from the random streams of the training data.
+# Keeps the architecture data away from the random numbers of the training data.
 SEED_OFFSET = 10_007
 
 
@@ -157,21 +158,21 @@ class ArchOptimizerHook(Hook):
         if self.param_scheduler:
             schedule = self.param_scheduler | {"optimizer": self.optim_wrapper}
             self.scheduler = PARAM_SCHEDULERS.build(schedule)
+        seed = runner.seed + SEED_OFFSET
         dataloader = runner.build_dataloader(
             self.dataloader,
-            seed=runner.seed + SEED_OFFSET,
+            seed=seed,
             diff_rank_seed=runner.cfg.get("randomness", {}).get("diff_rank_seed", False),
         )
         if not self.allow_shared_images:
             require_disjoint(runner.train_dataloader.dataset, dataloader.dataset)
-        self._batches = cycle(dataloader)
+        self._batches = BatchStream(dataloader, seed, "ArchOptimizerHook.dataloader")
         if self._resumed and runner.iter > 0:
             self.optim_wrapper.load_state_dict(self._resumed["optimizer"])
             if self.scheduler:
                 self.scheduler.load_state_dict(self._resumed["scheduler"])
             self.steps = self._resumed["steps"]
-            for _ in range(self.steps):
-                next(self._batches)
+            self._batches.skip(self.steps)
         self._resumed = None
 
     def before_train_iter(

@@ -1,17 +1,18 @@
 """Search by reinforcement learning: weights and policy in turn."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_dist_info
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
-from mmsrnas.engine.data import cycle, require_disjoint
+from mmsrnas.engine.batches import BatchStream, Stream, training_stream
+from mmsrnas.engine.data import require_disjoint
 from mmsrnas.engine.supernet import find_supernet, unwrap
 from mmsrnas.genotypes import Genotype
 from mmsrnas.models.supernet import Policy, PolicySupernet, Supernet
@@ -21,8 +22,9 @@ from .policy_gradient import PolicyGradient
 
 __all__ = ["RLSearchLoop"]
 
-# Keeps the workers of the policy's data away from the random streams of the training data.
+# Keeps the policy's data away from the random numbers of the training data.
 SEED_OFFSET = 20_011
+POLICY_DATALOADER = "train_cfg.policy_dataloader"
 
 
 @LOOPS.register_module()
@@ -47,6 +49,8 @@ class RLSearchLoop(IterBasedTrainLoop):
 
     Samples depend on the seed and the number of the iteration alone, so that all processes of a
     distributed search draw the same, and a resumed search draws what the whole one would have.
+    Processes train the weights on batches of their own; they get the same batch for the policy, and
+    each scores its share of the architectures.
 
     ``optim_wrapper`` is a dict of two, ``weights`` and ``policy``. Logs ``loss`` for weights; for
     the policy ``reward``, ``psnr``, ``gain`` (over bicubic, in dB), ``cost`` (relative to random
@@ -131,35 +135,35 @@ class RLSearchLoop(IterBasedTrainLoop):
         self.policy_gradient = PolicyGradient(
             self.supernet.policy, entropy_weight, baseline_momentum, baseline_has_reward
         )
-        policy_dataloader = runner.build_dataloader(
+        self._dataloader_config = dataloader
+        self._policy_dataloader = runner.build_dataloader(
             policy_dataloader,
-            seed=runner.seed + SEED_OFFSET,
+            seed=self._policy_seed,
             diff_rank_seed=runner.cfg.get("randomness", {}).get("diff_rank_seed", False),
         )
-        key = "train_cfg.policy_dataloader"
         if not allow_shared_images:
-            require_disjoint(self.dataloader.dataset, policy_dataloader.dataset, key)
-        self.dataloader_iterator = self._alternate(
-            self.dataloader_iterator, cycle(policy_dataloader, key)
-        )
+            policy_images = self._policy_dataloader.dataset
+            require_disjoint(self.dataloader.dataset, policy_images, POLICY_DATALOADER)
+
+    @property
+    def _policy_seed(self) -> int:
+        return self.runner.seed + SEED_OFFSET
 
     def _turn(self, iteration: int) -> int:
         """Place of an iteration in its turn: below ``weight_iters`` it is one on the weights."""
         past = iteration - self.warmup_iters
         return max(0, past % (self.weight_iters + self.policy_iters)) if past >= 0 else 0
 
-    def _alternate(self, weights: Iterator, policy: Iterator) -> Iterator[Any]:
-        """Yields the batch of every iteration from the first one on."""
-        iteration = 0
-        while True:
-            yield next(weights if self._turn(iteration) < self.weight_iters else policy)
-            iteration += 1
-
     def run(self) -> Any:
         """Checks the optimizers and trains."""
         _check_optimizers(self.runner.optim_wrapper, self.runner.model)
         for wrapper in self.runner.optim_wrapper.values():
             wrapper.initialize_count_status(self.runner.model, self._iter, self._max_iters)
+        self.dataloader_iterator = _TurnStream(  # a resume has set the seed by now
+            training_stream(self, self._dataloader_config),
+            BatchStream(self._policy_dataloader, self._policy_seed, POLICY_DATALOADER, shared=True),
+            lambda iteration: self._turn(iteration) >= self.weight_iters,
+        )
         return super().run()
 
     def run_iter(self, data_batch: dict) -> None:
@@ -254,22 +258,53 @@ class RLSearchLoop(IterBasedTrainLoop):
             return editor.data_preprocessor.destruct(x.float().clone(), samples)
 
         target = to_image(samples.gt_img)
-        psnr = []
+        psnr = target.new_zeros(len(genotypes))
+        rank, processes = get_dist_info()
         with (
             self.supernet.batch_statistics(),
             self.runner.optim_wrapper["weights"].optim_context(editor),
         ):
-            for genotype in genotypes:
-                prediction = to_image(self.supernet(inputs, genotype))
-                psnr.append(self.reward.psnr(prediction, target))
-        scores = torch.stack([*psnr, self.reward.bicubic_psnr(to_image(inputs), target)])
-        all_reduce(scores, op="mean")
-        return scores[:-1], scores[-1]
+            for index in range(rank, len(genotypes), processes):
+                prediction = to_image(self.supernet(inputs, genotypes[index]))
+                psnr[index] = self.reward.psnr(prediction, target)
+        all_reduce(psnr)
+        return psnr, self.reward.bicubic_psnr(to_image(inputs), target)
 
     def _calibrate(self, batch: dict) -> None:
         """Gives the architecture that validation will run the statistics of a batch."""
         data = unwrap(self.runner.model).data_preprocessor(batch, True)
         self.supernet.calibrate(self.supernet.genotype(), [data["inputs"]])
+
+
+class _TurnStream:
+    """The batch of every iteration, of the weights or of the policy.
+
+    Args:
+        weights: Batches of the weights.
+        policy: Batches of the policy.
+        trains_policy: Tells of an iteration whether it is one on the policy.
+    """
+
+    def __init__(
+        self, weights: Stream, policy: Stream, trains_policy: Callable[[int], bool]
+    ) -> None:
+        self.weights = weights
+        self.policy = policy
+        self.trains_policy = trains_policy
+        self.position = 0
+
+    def __next__(self) -> Any:
+        stream = self.policy if self.trains_policy(self.position) else self.weights
+        self.position += 1
+        return next(stream)
+
+    def skip(self, count: int) -> None:
+        """Moves on by some iterations without loading anything."""
+        skipped = range(self.position, self.position + count)
+        on_policy = sum(map(self.trains_policy, skipped))
+        self.policy.skip(on_policy)
+        self.weights.skip(count - on_policy)
+        self.position += count
 
 
 def _require_policy(supernet: Supernet) -> PolicySupernet:
