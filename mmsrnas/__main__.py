@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("misc/print_config.py", "print a config with all that it inherits"),
     "data folder": ("dataset_converters/prepare_folder.py", "pairs from your own images"),
     "data patches": ("dataset_converters/extract_sub_images.py", "cut pairs into patches"),
+    "data check": ("misc/check_data.py", "check the data sets of a config"),
     "data div2k": ("dataset_converters/prepare_div2k.py", "prepare DIV2K"),
     "data df2k": ("dataset_converters/prepare_df2k.py", "prepare DF2K"),
     "data bsd500": ("dataset_converters/prepare_bsd500.py", "prepare BSD500"),

@@ -324,4 +324,4 @@ def _training(name: str, generator: dict[str, Any], iters: int, seed: int) -> st
     genotype=dict(type="mmsrnas.GenotypeHook"),
 """
     bases = '_base_ = ["runtime.py", "data.py"]'
-    return f"# {what}.\n{bases}\n\n{cfg.pretty_text}{hooks})\n"
+    return f"# {what}.\n{bases}\n\n{cfg.pretty_text.rstrip()}\n{hooks})\n"
