@@ -91,7 +91,7 @@ class Steps:
             )
             for net in (self.net, self.reference)
         }
-        self.reward = HNASReward(0.6, HNASCost(self.net.space), torch.tensor(1.0))
+        self.reward = HNASReward(0.6, HNASCost(self.net.space, mid_channels=64), torch.tensor(1.0))
         self.gradient = PolicyGradient(self.net.policy)
 
     def train(self, net: HNASSupernet, genotype: HNASGenotype) -> None:

@@ -1,19 +1,32 @@
 """What a network costs: parameters, Multi-Adds, or milliseconds on a target."""
 
+import math
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmsrnas.latency import OperatorTable, Target, default_table_path, parse_target
 from mmsrnas.sizes import HR_SIZE, in_channels_of, lr_size_of, output_shape, upscale_factor_of
 
-__all__ = ["COSTS", "Cost", "build_cost", "count_multi_adds", "count_params"]
+__all__ = [
+    "COSTS",
+    "BudgetError",
+    "Cost",
+    "absolute_budget",
+    "build_cost",
+    "count_multi_adds",
+    "count_params",
+    "positive_budget",
+]
 
 COSTS = ("multi_adds", "params", "latency")
 
 InputSize = tuple[int, int, int]
+T = TypeVar("T")
 
 
 def count_params(network: nn.Module) -> int:
@@ -62,6 +75,7 @@ class Cost:
             raise ValueError(f"cost: 'target' and 'table' are of type='latency', not of {type!r}.")
         self.type = type
         self.hr_size = hr_size
+        self._made: dict[Hashable, Any] = {}
         self.unit = {"multi_adds": "Multi-Adds", "params": "parameters"}.get(type, "")
         if type == "latency":
             self.target = parse_target(target)
@@ -84,9 +98,20 @@ class Cost:
             return float(count_params(network))
         if self.type == "multi_adds":
             return float(count_multi_adds(network, input_size or self.image_size(network)))
-        if self.table.measure_missing(network, input_size):
+        # A search is the same whether its table is there already or not.
+        with torch.random.fork_rng(devices=[]):
+            missing = self.table.measure_missing(network, input_size)
+        if missing:
             self.table.save(self.path)
         return self.table.predict(network, input_size)
+
+    def once(self, key: Hashable, build: Callable[[], T]) -> T:
+        """What ``build`` makes of this cost, made once for every key and calibration."""
+        scales = tuple(self.table.scales.values()) if self.type == "latency" else ()
+        if (key, scales) not in self._made:
+            with torch.random.fork_rng(devices=[]):  # the weights of parts are nobody's business
+                self._made[key, scales] = build()
+        return self._made[key, scales]
 
     def image_size(self, network: nn.Module) -> InputSize:
         """``(C, H, W)`` of the image that a network is judged with."""
@@ -96,9 +121,85 @@ class Cost:
         return channels, *lr_size_of(self.hr_size, upscale_factor_of(network))
 
 
-def build_cost(cost: "Cost | dict | str | None") -> Cost:
-    """A cost from its config: ``'params'``, ``dict(type='latency', target=...)``, or the value."""
+def build_cost(cost: "Cost | Mapping[str, Any] | str | None") -> Cost:
+    """A cost from its config: ``'params'``, ``dict(type='latency', target=...)``, or the value.
+
+    Raises:
+        ValueError: The config is no cost.
+    """
     if isinstance(cost, Cost):
         return cost
-    arguments: dict[str, Any] = {"type": cost} if isinstance(cost, str) else cost or {}
-    return Cost(**arguments)
+    if not isinstance(cost, str | Mapping | None):
+        raise ValueError(
+            f"cost: expected {', '.join(map(repr, COSTS[:2]))} or dict(type='latency', target=...)"
+            f", got {cost!r}."
+        )
+    arguments: dict[str, Any] = {"type": cost} if isinstance(cost, str) else dict(cost or {})
+    try:
+        return Cost(**arguments)
+    except TypeError:
+        raise ValueError(
+            f"cost: expected the keys type, target, table and hr_size, got {arguments}."
+        ) from None
+
+
+class BudgetError(ValueError):
+    """A budget that no network keeps.
+
+    Args:
+        budget: The budget.
+        least: What the cheapest network costs.
+        unit: What both are.
+        cheapest: Which network that is.
+    """
+
+    def __init__(self, budget: float, least: float, unit: str, cheapest: str) -> None:
+        super().__init__(
+            f"budget: {budget:,.6g} {unit} are out of reach; {cheapest} costs {least:,.6g}, which "
+            "is the least possible."
+        )
+        self.least = least
+
+
+def absolute_budget(
+    budget: float | None, budget_share: float | None, unit: str, most: Callable[[], float]
+) -> float | None:
+    """A budget as the two keys of a supernet's config say it.
+
+    Args:
+        budget: The most that a network may cost, absolute.
+        budget_share: In its place, a share of the dearest network of the space.
+        unit: Unit of the cost.
+        most: What the dearest network costs, asked for only where there is a share.
+
+    Returns:
+        The budget in absolute units, None where there is none.
+
+    Raises:
+        ValueError: Both are given, or one is out of its range.
+    """
+    if budget is not None and budget_share is not None:
+        raise ValueError(
+            f"budget, budget_share: expected one of them, a number of {unit} or a share of the "
+            f"dearest network; got {budget!r} and {budget_share!r}."
+        )
+    if budget_share is not None:
+        if not _is_number(budget_share) or not 0 < budget_share <= 1:
+            raise ValueError(f"budget_share: expected a share in (0, 1], got {budget_share!r}.")
+        return budget_share * most()
+    return None if budget is None else positive_budget(budget, unit)
+
+
+def positive_budget(budget: float, unit: str) -> float:
+    """A budget that is a positive number.
+
+    Raises:
+        ValueError: It is not.
+    """
+    if not _is_number(budget) or not 0 < budget < math.inf:
+        raise ValueError(f"budget: expected a positive number of {unit}, got {budget!r}.")
+    return float(budget)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,7 +1,10 @@
 """Fixtures of all tests."""
 
 import gc
+import math
 import os
+import re
+import zlib
 from pathlib import Path
 
 import cv2
@@ -52,6 +55,26 @@ def paired_images(tmp_path):
     """Folder with six smooth images of 96x80 in ``HR`` and their halves in ``LR_bicubic/X2``."""
     write_paired_images(tmp_path / "pairs")
     return tmp_path / "pairs"
+
+
+@pytest.fixture
+def synthetic_table(tmp_path, monkeypatch):
+    """Writes tables for torch with times made up from the shapes and names of the operators."""
+    from mmsrnas.latency import OperatorTable, parse_target
+    from mmsrnas.latency.table import Samples
+
+    def milliseconds(self, operator):
+        shapes = re.findall(r"\d\[([\d, ]+)\]", operator.key)
+        sizes = [math.prod(map(int, shape.split(","))) for shape in shapes]
+        return Samples(1e-3 * sum(sizes) + zlib.crc32(operator.key.encode()) % 97 / 970)
+
+    def write(target):
+        path = tmp_path / f"{target.replace(':', '_')}.json"
+        OperatorTable(parse_target(target)).save(path)
+        return str(path)
+
+    monkeypatch.setattr(OperatorTable, "_measure", milliseconds)
+    return write
 
 
 def write_paired_images(root, count=6, size=(80, 96), scale=2):

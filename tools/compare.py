@@ -13,6 +13,7 @@ from mmsrnas.analysis import read_hr_size
 from mmsrnas.analysis.compare import compare
 from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.datasets import check_datasets
+from mmsrnas.latency import parse_target
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,12 +38,19 @@ def parse_args() -> argparse.Namespace:
         type=read_hr_size,
         default="1280x720",
         metavar="WxH",
-        help="size of the output for Multi-Adds and latency",
+        help="size of the output for Multi-Adds",
     )
-    parser.add_argument("--repeats", type=int, default=5, help="of the latency; 0 leaves it out")
-    parser.add_argument("--threads", type=int, help="of the latency on the CPU")
-    parser.add_argument("--device", default="cpu", help="of the latency")
-    parser.add_argument("--channels-last", action="store_true", help="for the latency")
+    parser.add_argument(
+        "--target",
+        type=parse_target,
+        default="onnxruntime:cpu:1",
+        help="where latency is measured, e.g. torch:cpu:1:channels_last:360x640 with the height "
+        "and width of the input (default: onnxruntime:cpu:1:180x320)",
+    )
+    parser.add_argument("--no-latency", action="store_true", help="measure none")
+    parser.add_argument(
+        "--max-spread", type=float, default=0.1, help="largest spread of latency to trust"
+    )
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -65,10 +73,8 @@ def main() -> None:
             args.out,
             args.hr,
             args.resume,
-            device=args.device,
-            threads=args.threads,
-            channels_last=args.channels_last,
-            repeats=args.repeats,
+            None if args.no_latency else args.target,
+            args.max_spread,
         )
     except ValueError as error:
         raise SystemExit(str(error)) from None

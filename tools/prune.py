@@ -11,7 +11,8 @@ import torch
 
 from mmsrnas.apis import prune
 from mmsrnas.apis.config import ConfigOptions, read_config
-from mmsrnas.pruning import COSTS, CRITERIA
+from mmsrnas.costs import COSTS
+from mmsrnas.pruning import CRITERIA
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +25,7 @@ def parse_args() -> argparse.Namespace:
     widths.add_argument("--uniform", type=float, metavar="SHARE", help="equal shares everywhere")
     widths.add_argument("--random", type=float, metavar="SHARE", help="random shares, by --seed")
     parser.add_argument("--cost", choices=COSTS, default=COSTS[0], help="cost that SHARE is of")
+    parser.add_argument("--target", help="target of the latency, e.g. onnxruntime:cpu:1:180x320")
     parser.add_argument("--criterion", choices=CRITERIA, default=CRITERIA[0])
     parser.add_argument("--batches", type=int, default=10, help="batches of the training data")
     parser.add_argument("--lr", type=float, default=5e-5, help="learning rate of the fit")
@@ -50,7 +52,7 @@ def main() -> None:
         genotype=args.genotype,
         uniform=args.uniform,
         random=args.random,
-        cost=args.cost,
+        cost=dict(type=args.cost, target=args.target),
         criterion=args.criterion,
         num_batches=args.batches,
         lr=args.lr,

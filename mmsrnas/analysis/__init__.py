@@ -1,5 +1,6 @@
 """What a network costs and how it compares: parameters, Multi-Adds, latency, tables, plots."""
 
+from .breakdown import operator_table
 from .complexity import (
     Complexity,
     count_complexity,
@@ -8,15 +9,13 @@ from .complexity import (
     read_hr_size,
     upscale_factor_of,
 )
-from .latency import Latency, measure_latency
 
 __all__ = [
     "Complexity",
-    "Latency",
     "count_complexity",
     "input_size_of",
     "lr_size_of",
-    "measure_latency",
+    "operator_table",
     "read_hr_size",
     "upscale_factor_of",
 ]

@@ -25,11 +25,11 @@ from mmsrnas.datasets import imresize
 from mmsrnas.datasets.checks import data_folders
 from mmsrnas.engine import FiniteCheckHook
 from mmsrnas.files import atomic_write
+from mmsrnas.latency import Target, measure
 from mmsrnas.registry import MODELS
 from mmsrnas.sizes import HR_SIZE
 
 from .complexity import CONVENTION, count_complexity, input_size_of, upscale_factor_of
-from .latency import measure_latency
 from .plots import plot_tradeoff
 
 __all__ = [
@@ -73,7 +73,7 @@ class Comparison:
 
     Attributes:
         folder: Of ``table.md``, ``table.csv``, ``tradeoff.png`` and ``rows.json``.
-        hr_size: ``(height, width)`` of the HR image of the costs.
+        hr_size: ``(height, width)`` of the HR image for which Multi-Adds count.
         rows: One per network, in the order of the table.
         failures: Networks whose test ended in an error, with its message.
     """
@@ -107,7 +107,8 @@ def compare(
     folder: str | Path,
     hr_size: tuple[int, int] = HR_SIZE,
     resume: bool = False,
-    **latency: Any,
+    target: Target | None = None,
+    max_spread: float = 0.1,
 ) -> Comparison:
     """Tests networks and measures their costs, beside what the test images are without a network.
 
@@ -120,10 +121,11 @@ def compare(
         models: Name, config and checkpoint of every network.
         test_cfg: Config with ``test_dataloader``, ``test_evaluator`` and ``test_cfg``.
         folder: Where table, plot and logs go.
-        hr_size: ``(height, width)`` of the HR image of the costs.
-        resume: Takes rows over from ``rows.json`` of the folder if network, test sets and
-            conditions are the same.
-        latency: Arguments of :func:`measure_latency`; ``repeats=0`` leaves it out.
+        hr_size: ``(height, width)`` of the HR image for which Multi-Adds count.
+        resume: Takes rows over from ``rows.json`` of the folder if network, test sets and target
+            are the same.
+        target: Where latency is measured; None leaves it out.
+        max_spread: Largest spread of its samples that is trusted.
 
     Returns:
         The comparison.
@@ -131,7 +133,7 @@ def compare(
     Raises:
         ValueError: Two networks have one name, another scale, or a checkpoint does not fit.
     """
-    jobs = _jobs(models, test_cfg, (list(hr_size), latency))
+    jobs = _jobs(models, test_cfg, (list(hr_size), str(target)))
     result = Comparison(Path(folder), (hr_size[0], hr_size[1]))
     result.folder.mkdir(parents=True, exist_ok=True)
     store = result.folder / "rows.json"
@@ -141,8 +143,10 @@ def compare(
             print(f"Testing {job.name} ...", flush=True)
             try:
                 row: Row = {"model": job.name}
-                is_baseline = job.name in BASELINES
-                row |= NO_COSTS if is_baseline else cost_of(job.network, hr_size, **latency)
+                if job.name in BASELINES:
+                    row |= NO_COSTS
+                else:
+                    row |= cost_of(job.network, hr_size, target, max_spread)
                 row |= evaluate(job.network, test_cfg, result.folder / "logs", job.preprocessor)
             except Exception as error:  # of one network; the others' results count
                 traceback.print_exc()
@@ -276,23 +280,31 @@ def evaluate(
     return metrics.values
 
 
-def cost_of(network: nn.Module, hr_size: tuple[int, int], **latency: Any) -> Row:
-    """Columns with the costs of a network for one HR image.
+def cost_of(
+    network: nn.Module,
+    hr_size: tuple[int, int],
+    target: Target | None = None,
+    max_spread: float = 0.1,
+) -> Row:
+    """Columns with the costs of a network.
 
     Args:
         network: The network.
-        hr_size: ``(height, width)`` of the HR image.
-        latency: Arguments of :func:`measure_latency`; ``repeats=0`` leaves the column out.
+        hr_size: ``(height, width)`` of the HR image for which Multi-Adds count.
+        target: Where latency is measured, for an image of its size; None leaves the column out.
+        max_spread: Largest spread of its samples that is trusted.
 
     Returns:
-        ``params``, ``multi_adds`` and ``latency_ms``.
+        ``params``, ``multi_adds``, ``latency_ms`` and ``target``.
+
+    Raises:
+        NoisyMeasurementError: The machine is too busy to measure a latency.
     """
-    input_size = input_size_of(network, hr_size)
-    counts = count_complexity(network, input_size)
+    counts = count_complexity(network, input_size_of(network, hr_size))
     row: Row = {"params": counts.params, "multi_adds": counts.multi_adds}
-    if latency.get("repeats", 1):
-        measured = measure_latency(network, input_size, **latency)
-        row |= {"latency_ms": measured.seconds * 1e3, "conditions": measured.conditions}
+    if target:
+        measured = measure(network, target, max_spread=max_spread)
+        row |= {"latency_ms": measured.milliseconds, "target": str(target)}
     return row
 
 
@@ -301,20 +313,20 @@ def to_markdown(rows: Sequence[Row], hr_size: tuple[int, int]) -> str:
 
     Args:
         rows: One per network; ``model``, the columns of :func:`cost_of`, and metrics.
-        hr_size: ``(height, width)`` of the HR image of the costs.
+        hr_size: ``(height, width)`` of the HR image for which Multi-Adds count.
 
     Returns:
         Markdown.
     """
-    columns = [column for column in _columns(rows) if column != "conditions"]
+    columns = [column for column in _columns(rows) if column != "target"]
     titles = {"params": "Params", "multi_adds": "Multi-Adds", "latency_ms": "Latency"}
     lines = [[titles.get(column, column) for column in columns]]
     lines += [["---"] + ["---:"] * (len(columns) - 1)]
     lines += [[_format(column, row.get(column)) for column in columns] for row in rows]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    notes = [f"Costs are for one {hr_size[1]}x{hr_size[0]} output. {CONVENTION}"]
-    conditions = sorted({row["conditions"] for row in rows if "conditions" in row})
-    notes += [f"Latency: median, {condition}." for condition in conditions]
+    notes = [f"Multi-Adds are for one {hr_size[1]}x{hr_size[0]} output. {CONVENTION}"]
+    targets = sorted({row["target"] for row in rows if row.get("target")})
+    notes += [f"Latency: median for one image, on {target}." for target in targets]
     return "\n\n".join([table, *notes]) + "\n"
 
 
@@ -339,7 +351,7 @@ def _format(column: str, value: Any) -> str:
     if column == "multi_adds":
         return f"{value / 1e9:.2f} G"
     if column == "latency_ms":
-        return f"{value:.0f} ms"
+        return f"{value:.3g} ms"
     if column.endswith("SSIM"):
         return f"{value:.4f}"
     return f"{value:.2f}" if isinstance(value, float) else str(value)

@@ -1,22 +1,29 @@
 """Genotypes of a search that keep to a budget."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from mmsrnas.costs import Cost
+from torch import nn
+
+from mmsrnas.costs import BudgetError, Cost, positive_budget
 from mmsrnas.genotypes import Genotype, GenotypeError
-from mmsrnas.models.supernet import RankedSupernet
+from mmsrnas.latency import Measurement, measure
+from mmsrnas.models.supernet import Preference, RankedSupernet
 
-from .scaling import scale_to_budget
+from .scaling import FILLED, widest
 
-__all__ = ["MAX_TRIED", "Derived", "derive"]
+__all__ = ["Derived", "derive", "derive_measured"]
 
-MAX_TRIED = 729
-"""Preferences of a search that are tried: all operations of DLSR, and enough of any other."""
-FILLED = 0.98
-WIDTH_STEP = 2
+LATENCY_STEP = 4
+"""Distance of the widths that are tried where time counts: runtimes compute channels in blocks."""
+OTHER_WIDTHS = (0, 1, 2, -1)
+"""Steps from the width of the favourite to those that are tried with other operations."""
+MAX_DEEPER = 2
+"""Cells more or less than in the search that are tried."""
+MAX_CORRECTIONS = 4
+AGREES = 0.05
+"""Relative difference of predicted and measured latency that needs no calibration."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +31,17 @@ class Derived:
     """A genotype within a budget.
 
     Attributes:
-        genotype: The genotype, its width scaled.
+        genotype: The genotype, its width and depth scaled.
         cost: What its network costs.
         budget: The most that it was allowed to.
-        rank: Its place among the preferences of the search, from 0 on.
+        loss: How much less the search likes its operations than its favourites, in nats.
         unit: What cost and budget are.
     """
 
     genotype: Genotype
     cost: float
     budget: float
-    rank: int
+    loss: float
     unit: str
 
     def __str__(self) -> str:
@@ -47,61 +54,206 @@ class Derived:
 
 
 def derive(
-    supernet: RankedSupernet,
-    cost: Cost,
-    budget: float,
-    mid_channels: int | None = None,
+    supernet: RankedSupernet, cost: Cost, budget: float, mid_channels: int | None = None
 ) -> Derived:
     """Takes the genotype that a search prefers among those within a budget.
 
-    Where one of them fits at the width of the search, it is widened as far as the budget goes.
-    Where none does, the one that the search likes best is narrowed until it fits.
+    It is the preferred one at the width of the search; where none of that width is within the
+    budget, the favourite, narrowed. What is left of the budget goes into width, then into up to
+    two cells more or less where all cells are alike. Where more than 2 % are left even so, wider
+    networks with operations that the search likes a little less are tried. A search of channel
+    numbers has widths of its own: nothing is scaled.
 
     Args:
-        supernet: The supernet of the search; the ``mid_channels`` of its genotypes is the width.
+        supernet: The supernet of the search.
         cost: The cost of networks.
         budget: The most that a network may cost, in absolute units of ``cost``.
         mid_channels: A fixed width; nothing is scaled then.
 
     Raises:
-        ValueError: The budget is not positive or out of reach; the least possible is named.
+        BudgetError: The budget is out of reach; the least possible is named.
+        ValueError: The budget is not positive.
     """
-    if not budget > 0:
-        raise ValueError(f"budget: expected a positive number of {cost.unit}, got {budget!r}.")
-    tried = list(islice(supernet.preferences(), MAX_TRIED))
-    if mid_channels:
-        tried = [genotype.replace(mid_channels=mid_channels) for genotype in tried]
-    costs: list[float] = []
-    for genotype in tried:
-        costs.append(cost(supernet.build_network(genotype)))
-        if costs[-1] <= budget:
+    budget = positive_budget(budget, cost.unit)
+    task = _Task(supernet, cost, budget)
+    try:
+        first = task.preferred(0.0, mid_channels)
+    except BudgetError:
+        if mid_channels or not hasattr(supernet.genotype(), "mid_channels"):
+            raise
+        first = None
+    if first and (mid_channels or not hasattr(first.genotype, "mid_channels")):
+        return first
+    base = first.genotype if first else task.favourite()
+    try:
+        scaled = task.scaled(base, first.loss if first else 0.0)
+    except BudgetError:
+        # The cheapest operations at the least width, or how much they cost.
+        return task.preferred(0.0, _least_width(base, task.width_step(base)))
+    if scaled.fills_budget:
+        return scaled
+    return next(task.others(base), scaled)
+
+
+def derive_measured(
+    supernet: RankedSupernet,
+    cost: Cost,
+    budget: float,
+    mid_channels: int | None = None,
+    rounds: int = 3,
+    max_spread: float = 0.1,
+) -> tuple[Derived, Measurement]:
+    """Derives within a latency, and measures the network.
+
+    Where measurement and prediction differ by more than 5 %, what was measured calibrates the
+    operator table, and the genotype is derived again.
+
+    Args:
+        supernet: The supernet of the search.
+        cost: A cost of the type ``'latency'``; its table is calibrated.
+        budget: The most milliseconds.
+        mid_channels: A fixed width.
+        rounds: Measurements at most.
+        max_spread: Largest spread of the measurements that is trusted.
+
+    Returns:
+        What was derived last, and its measurement.
+
+    Raises:
+        NoisyMeasurementError: The machine is too busy.
+    """
+    networks: dict[str, nn.Module] = {}
+    times: dict[str, float] = {}
+    for count in range(rounds):
+        found = derive(supernet, cost, budget, mid_channels)
+        network = supernet.build_network(found.genotype)
+        measured = measure(network, cost.target, max_spread=max_spread)
+        if abs(measured.milliseconds / found.cost - 1) <= AGREES:
             break
-    rank = len(costs) - 1
-    if costs[rank] > budget:
-        if mid_channels:
-            raise ValueError(
-                f"budget: the cheapest of {len(costs)} architectures with {mid_channels} channels "
-                f"costs {min(costs):,.4g} {cost.unit}; {budget:,.4g} are out of reach."
+        networks[str(count)], times[str(count)] = network, measured.milliseconds
+        if count < rounds - 1:
+            cost.table.calibrate(networks, times)
+    return found, measured
+
+
+@dataclass(frozen=True)
+class _Task:
+    """A search, a cost and a budget."""
+
+    supernet: RankedSupernet
+    cost: Cost
+    budget: float
+    known: dict[Genotype, float] = field(default_factory=dict)
+
+    def cost_of(self, genotype: Genotype) -> float:
+        """Cost of the whole network of a genotype, found once."""
+        if genotype not in self.known:
+            self.known[genotype] = self.cost(self.supernet.build_network(genotype))
+        return self.known[genotype]
+
+    def favourite(self) -> Any:
+        """What the search prefers without a budget."""
+        return self.supernet.preferred(self.cost, float("inf")).genotype
+
+    def found(self, genotype: Genotype, cost: float, loss: float) -> Derived:
+        return Derived(genotype, cost, self.budget, loss, self.cost.unit)
+
+    def preferred(self, least: float, mid_channels: int | None) -> Derived:
+        """What the search prefers within the budget by the cost of the whole network.
+
+        A supernet adds up the costs of parts, which a runtime may join: where the sum and the
+        whole differ, it is asked again for a budget that is smaller, or larger, by as much.
+        """
+        asked, best = self.budget, None
+        for _ in range(MAX_CORRECTIONS):
+            found: Preference = self.supernet.preferred(
+                self.cost, asked, least * asked / self.budget, mid_channels
             )
-        rank = 0
-    if mid_channels:
-        return Derived(tried[rank], costs[rank], budget, rank, cost.unit)
-    favourite = tried[rank]
-    found = scale_to_budget(
-        lambda width: supernet.build_network(favourite.replace(mid_channels=width)),
-        cost,
-        budget,
-        WIDTH_STEP,
-        _least_width(favourite),
-    )
-    genotype = favourite.replace(mid_channels=found.width)
-    return Derived(genotype, found.cost, budget, rank, cost.unit)
+            whole = self.cost_of(found.genotype)
+            if whole <= self.budget:
+                if best is None or whole > best.cost:
+                    best = self.found(found.genotype, whole, found.loss)
+                is_favourite = found.loss == 0 and whole >= least
+                is_exact = self.cost.type != "latency"
+                if is_exact or is_favourite or whole >= FILLED * self.budget:
+                    break
+            asked *= (self.budget / whole) * (0.999 if whole > self.budget else 1)
+        if best is None:
+            raise BudgetError(
+                self.budget, whole, self.cost.unit, "the cheapest network that was found"
+            )
+        return best
+
+    def scaled(self, base: Any, loss: float) -> Derived:
+        """The operations of a genotype at the width and depth that use most of the budget."""
+        best, error = None, None
+        for genotype in _depths(base):
+            try:
+                found = self._widest(genotype, loss)
+            except BudgetError as out_of_reach:
+                error = error or out_of_reach
+                continue
+            if best is None or found.cost > best.cost:
+                best = found
+            if best.fills_budget:
+                break
+        if best is None:
+            raise error or ValueError("no network")
+        return best
+
+    def _widest(self, genotype: Any, loss: float) -> Derived:
+        def cost_at(width: int) -> float:
+            return self.cost_of(genotype.replace(mid_channels=width))
+
+        step = self.width_step(genotype)
+        least = _least_width(genotype, step)
+        ahead = 2 if self.cost.type == "latency" else 0
+        near, unit = genotype.mid_channels, self.cost.unit
+        width = widest(cost_at, self.budget, unit, step, least, near=near, ahead=ahead)
+        return self.found(genotype.replace(mid_channels=width), cost_at(width), loss)
+
+    def width_step(self, genotype: Any) -> int:
+        """Distance of the widths that are tried; runtimes compute channels in blocks."""
+        if self.cost.type == "latency":
+            return LATENCY_STEP
+        try:
+            genotype.replace(mid_channels=genotype.mid_channels // 2 * 2 + 1)
+        except GenotypeError:
+            return 2
+        return 1
+
+    def others(self, base: Any) -> Iterator[Derived]:
+        """What fills the budget with operations that are liked a little less, at near widths."""
+        step = self.width_step(base)
+        try:
+            width = self._widest(base, 0.0).genotype.mid_channels
+        except BudgetError:
+            return
+        for change in OTHER_WIDTHS:
+            try:
+                found = self.preferred(FILLED * self.budget, width + change * step)
+            except (BudgetError, GenotypeError):
+                continue
+            if found.fills_budget:
+                yield found
 
 
-def _least_width(genotype: Any) -> int:
-    """The narrowest even width that the genotype allows."""
-    widths: Sequence[int] = range(WIDTH_STEP, genotype.mid_channels + 1, WIDTH_STEP)
-    for width in widths:
+def _depths(base: Any) -> Iterator[Any]:
+    """A genotype, and those with some cells more or less, where it has cells that are alike."""
+    yield base
+    if not hasattr(base, "with_num_cells"):
+        return
+    for change in range(1, MAX_DEEPER + 1):
+        for num_cells in (base.num_cells + change, base.num_cells - change):
+            try:
+                yield base.with_num_cells(num_cells)
+            except GenotypeError:
+                continue
+
+
+def _least_width(genotype: Any, step: int) -> int:
+    """The narrowest width that the genotype allows."""
+    for width in range(step, genotype.mid_channels + 1, step):
         try:
             genotype.replace(mid_channels=width)
         except GenotypeError:

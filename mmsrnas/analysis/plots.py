@@ -16,20 +16,26 @@ Point = tuple[float, float]
 
 
 def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Path) -> None:
-    """Draws a metric over Multi-Adds; a row without Multi-Adds becomes a horizontal line.
+    """Draws a metric over latency, or over Multi-Adds where no latency was measured.
+
+    A row without costs becomes a horizontal line.
 
     Args:
         rows: Rows of a comparison.
         metric: The column to draw.
         path: Picture file.
     """
+    targets = {row["target"] for row in rows if row.get("target")}
+    column, unit, label = "multi_adds", 1e9, "Multi-Adds [G]"
+    if targets:
+        column, unit, label = "latency_ms", 1.0, f"latency [ms] on {', '.join(sorted(targets))}"
     figure, axes = _figure(7, 4.5)
     for row in rows:
-        if row.get("multi_adds"):
-            axes.scatter(row["multi_adds"] / 1e9, row[metric], s=60)
+        if row.get(column):
+            axes.scatter(row[column] / unit, row[metric], s=60)
             axes.annotate(
                 f"{row['model']}\n{row['params'] / 1e3:,.0f} K",
-                (row["multi_adds"] / 1e9, row[metric]),
+                (row[column] / unit, row[metric]),
                 xytext=(7, -4),
                 textcoords="offset points",
                 fontsize=8,
@@ -39,7 +45,7 @@ def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Pa
             axes.legend()
     axes.margins(x=0.25, y=0.15)
     axes.set_xlim(left=0)
-    axes.set_xlabel("Multi-Adds [G]")
+    axes.set_xlabel(label)
     axes.set_ylabel(f"{metric}{' [dB]' if metric.endswith('PSNR') else ''}")
     axes.grid(alpha=0.3)
     figure.savefig(path)

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from mmsrnas.costs import Cost
+from mmsrnas.costs import BudgetError, Cost, positive_budget
 
-__all__ = ["Scaled", "scale_to_budget"]
+__all__ = ["FILLED", "Scaled", "scale_to_budget", "widest"]
+
+FILLED = 0.98
+"""Share of a budget that is used where the space is fine enough."""
 
 MAX_WIDTH = 512
 LOOK_AHEAD = 4
@@ -37,10 +40,7 @@ def scale_to_budget(
     min_width: int | None = None,
     max_width: int = MAX_WIDTH,
 ) -> Scaled:
-    """Finds the widest network within a budget.
-
-    Latency is no steady function of the width: 24 channels can take longer than 32. So the widths
-    above the one that bisection finds are tried as well.
+    """Finds the widest network within a budget, see :func:`widest`.
 
     Args:
         build: Makes the network of a width.
@@ -54,37 +54,67 @@ def scale_to_budget(
         The network.
 
     Raises:
-        ValueError: The budget is not positive, or the narrowest network costs more.
+        BudgetError: The narrowest network costs more.
+        ValueError: The budget is not positive.
     """
-    if not budget > 0:
-        raise ValueError(f"budget: expected a positive number of {cost.unit}, got {budget!r}.")
     known: dict[int, Scaled] = {}
 
-    first = min_width or step
-
-    def at(index: int) -> Scaled:
-        width = first + index * step
+    def cost_at(width: int) -> float:
         if width not in known:
             network = build(width)
             known[width] = Scaled(network, width, cost(network))
-        return known[width]
+        return known[width].cost
 
-    if at(0).cost > budget:
-        raise ValueError(
-            f"budget: the narrowest network, {first} channels, costs {at(0).cost:,.4g} "
-            f"{cost.unit}; {budget:,.4g} are out of reach."
-        )
-    last = max(0, max_width - first) // step
-    low, high = 0, 1
-    while high <= last and at(high).cost <= budget:
-        low, high = high, 2 * high
+    return known[widest(cost_at, budget, cost.unit, step, min_width or step, max_width)]
+
+
+def widest(
+    cost_at: Callable[[int], float],
+    budget: float,
+    unit: str,
+    step: int,
+    min_width: int,
+    max_width: int = MAX_WIDTH,
+    near: int | None = None,
+    ahead: int = LOOK_AHEAD,
+) -> int:
+    """The largest width within a budget.
+
+    Latency is no steady function of the width: 20 channels can take longer than 24. So the widths
+    above the one that bisection finds are tried as well.
+
+    Args:
+        cost_at: The cost at a width, quick where it was asked for before.
+        budget: The most that a network may cost.
+        unit: Unit of the cost.
+        step: Distance of the widths that are considered.
+        min_width: First width.
+        max_width: Largest width.
+        near: A width from which to start looking; the first if None.
+        ahead: Number of widths that are tried beyond.
+
+    Raises:
+        BudgetError: The narrowest network costs more.
+        ValueError: The budget is not positive.
+    """
+    budget = positive_budget(budget, unit)
+
+    def fits(index: int) -> bool:
+        return cost_at(min_width + index * step) <= budget
+
+    last = max(0, max_width - min_width) // step
+    low = min(max(0, ((near or min_width) - min_width) // step), last)
+    high = low + 1
+    while not fits(low):
+        if low == 0:
+            narrowest = f"the narrowest network, {min_width} channels,"
+            raise BudgetError(budget, cost_at(min_width), unit, narrowest)
+        low, high = low * 3 // 4, low
+    while high <= last and fits(high):
+        low, high = high, high + 2 * (high - low)
     high = min(high - 1, last)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if at(middle).cost <= budget else (low, middle - 1)
-    index = low
-    while index < min(low + LOOK_AHEAD, last):
-        index += 1
-        if at(index).cost <= budget:
-            low = index
-    return at(low)
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    beyond = range(low + 1, min(low + ahead, last) + 1)
+    return min_width + step * max([low, *filter(fits, beyond)])

@@ -88,7 +88,8 @@ def export_onnx(network: nn.Module, path: str | Path, opset_version: int = 17) -
         guarded = nn.Sequential()
         for name, module in {**guard, "network": network}.items():
             guarded.add_module(name, module)
-    with warnings.catch_warnings():
+    # Dilated depthwise convolutions have a slower form for gradients, which is not for the file.
+    with torch.no_grad(), warnings.catch_warnings():
         # The network's own check of the size is no part of the file.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         # torch.onnx.export prefers an exporter that needs another package in recent releases.

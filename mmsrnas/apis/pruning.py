@@ -63,7 +63,7 @@ def prune(
     genotype: str | Path | Genotype | None = None,
     uniform: float | None = None,
     random: float | None = None,
-    cost: str = "multi_adds",
+    cost: str | Mapping[str, Any] = "multi_adds",
     criterion: str = "dual_regression",
     num_batches: int = 10,
     lr: float = 5e-5,
@@ -84,7 +84,7 @@ def prune(
         genotype: The widths: name, path or value of a DRC genotype.
         uniform: In its place, the share of the full cost that equal shares everywhere may have.
         random: In its place, the share of the full cost that random widths may have.
-        cost: Unit of these shares, ``'multi_adds'`` or ``'params'``.
+        cost: The cost of these shares, see :func:`~mmsrnas.costs.build_cost`.
         criterion: ``'dual_regression'``, ``'l1'`` or ``'random'``; the last two read no data.
         num_batches: Batches of the training data, drawn once and used throughout.
         lr: Learning rate of the fit after each selection.

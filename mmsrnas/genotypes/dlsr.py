@@ -62,6 +62,22 @@ class DLSRGenotype(Genotype, frozen=True):
         """Number of cells of the network."""
         return len(self.connections) + 2
 
+    def with_num_cells(self, num_cells: int) -> "DLSRGenotype":
+        """The genotype with more or fewer of its cells.
+
+        A further cell reads the cells that the last one reads, as far behind it.
+
+        Raises:
+            GenotypeError: Fewer than two cells, or too many.
+        """
+        if num_cells < 2:
+            raise wrong("connections", f"expected at least 2 cells, got {num_cells}.")
+        connections = list(self.connections[: num_cells - 2])
+        while len(connections) < num_cells - 2:
+            first, second = connections[-1] if connections else (-1, 0)
+            connections.append((first + 1, second + 1))
+        return self.replace(connections=tuple(connections))
+
     def diagrams(self) -> list[Diagram]:
         """The cell, and the network with its connections."""
         return [_cell(self), _network(self)]

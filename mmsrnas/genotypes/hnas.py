@@ -91,6 +91,20 @@ class HNASGenotype(Genotype, frozen=True):
             f"got {show(position)}.{hint}",
         )
 
+    def with_num_cells(self, num_cells: int) -> "HNASGenotype":
+        """The genotype with more or fewer normal cells, and the upsampling cell where it was.
+
+        What was behind the upsampling cell is kept; a network that upsamples first gets its
+        further cells behind it.
+
+        Raises:
+            GenotypeError: The cells behind the upsampling cell are more already, or too many.
+        """
+        position = self.upsampling_position
+        if position:
+            position += num_cells - self.num_cells
+        return self.replace(num_cells=num_cells, upsampling_position=position)
+
     @property
     def num_nodes(self) -> int:
         """Number of intermediate nodes of a cell."""

@@ -13,7 +13,7 @@ from torch import nn
 
 from mmsrnas.files import atomic_write
 
-from .measurement import time_calls
+from .measurement import NoisyMeasurementError, time_calls
 from .runtimes import Operator, empty_operator, list_operators, prepare_operator
 from .targets import Target
 
@@ -24,6 +24,9 @@ TERMS: tuple[str, ...] = (*KINDS, "calls")
 """What a prediction is a weighted sum of: times of the kinds, and the number of operators."""
 PRIOR = (1.0,) * len(KINDS) + (0.0,)
 SAMPLES = 5
+ATTEMPTS = 3
+MAX_SPREAD = 0.5
+"""Spread of the operators' times, together, as a share of them, that is trusted."""
 TRUST_IN_PRIOR = 0.01
 """Weight of an uncalibrated table in the calibration, relative to that of the networks."""
 
@@ -32,6 +35,14 @@ def default_table_path(target: Target) -> Path:
     """Where the table of a target is kept between runs."""
     name = str(target).replace(":", "_")
     return Path(platformdirs.user_cache_dir("mmsrnas")) / "latency" / f"{name}.json"
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Milliseconds of an operator, and the distance between the quartiles of its samples."""
+
+    time: float
+    spread: float = 0.0
 
 
 @dataclass
@@ -100,20 +111,37 @@ class OperatorTable:
     def measure_missing(
         self, network: nn.Module, input_size: tuple[int, int, int] | None = None
     ) -> int:
-        """Times the operators of a network that are not in the table yet; returns how many."""
+        """Times the operators of a network that are not in the table yet; returns how many.
+
+        Raises:
+            NoisyMeasurementError: The times vary too much, several times in a row.
+        """
         operators = list_operators(network, self.target, input_size)
         missing = {op.key: op for op in operators if op.key not in self.times}
-        empty = empty_operator(self.target) if missing else None
-        alone = self._measure(empty) if empty else 0.0
-        for key, operator in missing.items():
-            self.times[key] = max(0.0, self._measure(operator) - alone)
-        return len(missing)
+        if not missing:
+            return 0
+        empty = empty_operator(self.target)
+        spread = 0.0
+        for _ in range(ATTEMPTS):
+            alone = self._measure(empty).time if empty else 0.0
+            found = {key: self._measure(operator) for key, operator in missing.items()}
+            total = sum(samples.time for samples in found.values())
+            spread = sum(samples.spread for samples in found.values()) / max(total, 1e-9)
+            if spread <= MAX_SPREAD:
+                self.times |= {key: max(0.0, s.time - alone) for key, s in found.items()}
+                return len(missing)
+        raise NoisyMeasurementError(
+            f"the times of operators on {self.target} vary by {spread:.0%}, {ATTEMPTS} times in a "
+            f"row; up to {MAX_SPREAD:.0%} is trusted. Stop other work on this machine, or give a "
+            "table that was measured before."
+        )
 
-    def _measure(self, operator: Operator) -> float:
+    def _measure(self, operator: Operator) -> "Samples":
         with prepare_operator(operator, self.target) as call:
             samples = time_calls({"": call}, self.target, SAMPLES)[""]
         # What others on the machine take from a short time is never negative.
-        return float(np.quantile(samples, 0.25))
+        lower, upper = np.quantile(samples, (0.25, 0.75))
+        return Samples(float(lower), float(upper - lower))
 
     def predict(self, network: nn.Module, input_size: tuple[int, int, int] | None = None) -> float:
         """Predicted milliseconds of a network for one image, without running it.

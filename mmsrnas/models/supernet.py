@@ -1,6 +1,6 @@
 """The contract between searchable models and the engine: typed protocols, nothing else."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import Genotype
 
 __all__ = [
@@ -20,7 +21,10 @@ __all__ = [
     "Policy",
     "PolicySample",
     "PolicySupernet",
+    "Preference",
     "RankedSupernet",
+    "SandwichSpace",
+    "SandwichSupernet",
     "Supernet",
 ]
 
@@ -57,18 +61,21 @@ class CostedSupernet(Supernet, Protocol):
         """Cost of the network that the architecture parameters expect now.
 
         Returns:
-            Differentiable scalar in absolute units: a count of Multi-Adds or parameters.
+            Differentiable scalar in absolute units: a count of Multi-Adds or parameters, or
+            milliseconds.
         """
         ...
 
 
 @runtime_checkable
-class BudgetedSupernet(CostedSupernet, Protocol):
-    """A supernet whose genotype keeps to a budget.
+class BudgetedSupernet(Supernet, Protocol):
+    """A supernet whose genotype keeps to a budget, where there is one.
+
+    Its config says it by ``cost`` and ``budget`` or ``budget_share``; a budget out of reach is
+    refused when the supernet is built.
 
     Attributes:
-        budget: Upper bound of the cost, in the unit of ``expected_cost()``; None where there is
-            none.
+        budget: Upper bound of the cost, in absolute units; None where there is none.
     """
 
     budget: float | None
@@ -83,12 +90,38 @@ class CollapsibleSupernet(Supernet, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Preference:
+    """A genotype that a search prefers under a condition.
+
+    Attributes:
+        genotype: The genotype.
+        loss: How much less the search likes it than its favourite, in nats; 0 for the favourite.
+    """
+
+    genotype: Genotype
+    loss: float
+
+
 @runtime_checkable
 class RankedSupernet(Supernet, Protocol):
     """A supernet whose search has an opinion on more than one architecture."""
 
-    def preferences(self) -> Iterator[Genotype]:
-        """Genotypes in falling order of preference, the first that of :meth:`genotype`."""
+    def preferred(
+        self, cost: Cost, budget: float, least: float = 0.0, mid_channels: int | None = None
+    ) -> Preference:
+        """The genotype that the search prefers among those within a budget.
+
+        Args:
+            cost: The cost.
+            budget: The most that a network may cost, absolute.
+            least: Genotypes that cost at least so much are taken where there are any.
+            mid_channels: Width of the network instead of the search's; not for methods that search
+                the widths themselves.
+
+        Raises:
+            BudgetError: All networks of this width cost more.
+        """
         ...
 
     def build_network(self, genotype: Any) -> torch.nn.Module:
@@ -172,11 +205,14 @@ class ArchitectureReward(Protocol):
 
     Attributes:
         min_samples: Architectures that one call needs at least.
-        mean_cost: Mean cost of random architectures.
     """
 
     min_samples: int
-    mean_cost: float
+
+    @property
+    def mean_cost(self) -> float:
+        """Mean cost of random architectures."""
+        ...
 
     def psnr(self, prediction: Tensor, target: Tensor) -> Tensor:
         """PSNR in dB, a scalar, of a batch ``(N, C, H, W)`` in [0, 255]."""
@@ -249,4 +285,52 @@ class PolicySupernet(Supernet, Protocol):
 
     def calibrate(self, architecture: Any, batches: Iterable[Tensor]) -> None:
         """Replaces running statistics by those of an architecture on batches ``(N, C, H, W)``."""
+        ...
+
+
+class SandwichSpace(ArchitectureSpace, Protocol):
+    """A space whose networks have an order of size.
+
+    Attributes:
+        sizes: Number of values of every token.
+    """
+
+    sizes: tuple[int, ...]
+
+    def sandwich(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """The largest, the smallest and random architectures ``(2 + count, T)``, on the CPU."""
+        ...
+
+    def size(self) -> int:
+        """Number of genotypes."""
+        ...
+
+    def all(self) -> Iterator[Genotype]:
+        """Every genotype, once."""
+        ...
+
+
+@runtime_checkable
+class SandwichSupernet(RankedSupernet, Protocol):
+    """A supernet whose networks train together and are taken out with the shared weights.
+
+    :class:`~mmsrnas.models.editors.SandwichEditor` trains any of them.
+    """
+
+    space: SandwichSpace
+
+    def __call__(self, x: Tensor, architecture: Any = None) -> Tensor:
+        """Runs an architecture, that of :meth:`genotype` where it is None."""
+        ...
+
+    def rank(self, genotypes: Sequence[Any]) -> None:
+        """Remembers genotypes, the best first, as what :meth:`preferred` chooses from."""
+        ...
+
+    def extract(self, genotype: Any) -> torch.nn.Module:
+        """The network of a genotype with the shared weights."""
+        ...
+
+    def genotype_cost(self, cost: Callable[[torch.nn.Module], float]) -> Callable[[Any], float]:
+        """The cost of genotypes, faster than by building each network."""
         ...

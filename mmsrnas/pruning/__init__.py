@@ -1,13 +1,12 @@
 """Channel numbers and channels: search, selection and surgery (DRC, arXiv 2207.07929)."""
 
-from .cost import COSTS, WidthCost, fit_widths, random_widths, uniform_widths
+from .cost import WidthCost, fit_widths, random_widths, uniform_widths
 from .groups import Site, find_sites, full_genotype
 from .selection import CRITERIA, ChannelSelector
 from .supernet import ChannelNumberSearch
 from .surgery import PrunedNet, remove_channels
 
 __all__ = [
-    "COSTS",
     "CRITERIA",
     "ChannelNumberSearch",
     "ChannelSelector",

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 import torch
@@ -10,12 +10,15 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from mmsrnas.costs import Cost, absolute_budget
 from mmsrnas.genotypes import DRCGenotype
+from mmsrnas.models.supernet import Preference
 from mmsrnas.registry import MODELS
 from mmsrnas.sizes import in_channels_of, min_size_of
 
 from .cost import WidthCost, fit_widths, width_steps
 from .groups import find_sites, full_genotype
+from .surgery import PrunedNet
 
 __all__ = ["ChannelNumberSearch", "official_candidates"]
 
@@ -40,16 +43,19 @@ class ChannelNumberSearch(BaseModule):
 
     Args:
         generator: Config of the network; one with a table of sites (``DRNNet``, ``EDSRNet``...).
-        budget: Largest cost of the result, in the unit of ``cost``.
+        cost: Unit of :meth:`expected_cost`: ``'multi_adds'`` for an output of 1280x720 pixels,
+            ``'params'``, or ``dict(type='latency', target=...)`` for milliseconds
+            (:class:`~mmsrnas.costs.Cost`).
+        budget: The most that the derived network may cost, in the unit of ``cost``.
         budget_share: In its place, a share of the full network's cost; with ``'official'``, of
             the channels of each site.
-        cost: ``'multi_adds'`` for a 1280x720 HR image, or ``'params'``; counts.
         variant: ``'default'`` or ``'official'``.
         divisor: Step of the candidates of ``'default'``.
         init_cfg: Initialisation config of mmengine.
 
     Attributes:
-        budget: Largest cost, absolute; None with ``'official'``.
+        cost: Costs of the network as a function of its widths.
+        budget: The budget in absolute units; None with ``'official'``.
 
     Raises:
         ValueError: Unknown ``variant`` or ``cost``, not one of ``budget`` and ``budget_share``, a
@@ -59,9 +65,9 @@ class ChannelNumberSearch(BaseModule):
     def __init__(
         self,
         generator: dict,
+        cost: str | Mapping[str, Any] = "multi_adds",
         budget: float | None = None,
         budget_share: float | None = None,
-        cost: str = "multi_adds",
         variant: str = "default",
         divisor: int = 4,
         init_cfg: dict | None = None,
@@ -95,17 +101,16 @@ class ChannelNumberSearch(BaseModule):
             keeps = torch.arange(int(key))[:, None] < counts
             self.register_buffer(f"keeps_{key}", keeps.float(), persistent=False)
             self.register_buffer(f"counts_{key}", counts.float(), persistent=False)
-        self._check_budget()
+            costs = torch.tensor(
+                [self.cost.of(i, self.candidates[key]) for i in members], dtype=torch.double
+            )
+            self.register_buffer(f"costs_{key}", costs, persistent=False)
+        if self.budget is not None:  # out of reach, it is refused before the search
+            self.genotype()
 
     def _absolute(self, budget: float | None, share: float | None) -> float | None:
         """The budget as a cost; None where only the candidates limit it."""
-        if (budget is None) == (share is None):
-            raise ValueError(
-                "budget, budget_share: expected one of them, a cost or a share of the full "
-                f"network's {self.cost.full():g}; got {budget!r} and {share!r}."
-            )
-        if share is not None and not 0 < share <= 1:
-            raise ValueError(f"budget_share: expected a share in (0, 1], got {share!r}.")
+        found = absolute_budget(budget, share, self.cost.unit, self.cost.full)
         if self.variant == "official":
             if share is None:
                 raise ValueError(
@@ -113,21 +118,12 @@ class ChannelNumberSearch(BaseModule):
                     "'budget_share'."
                 )
             return None
-        if share is not None:
-            return share * self.cost.full()
-        return None if budget is None else float(budget)
-
-    def _check_budget(self) -> None:
-        if self.budget is None:
-            return
-        smallest = torch.tensor([float(self._options(i)[0]) for i in range(len(self.sites))])
-        least, full = self.cost(smallest).item(), self.cost.full()
-        if self.budget < least:
+        if found is None:
             raise ValueError(
-                f"budget={self.budget:g}: the smallest candidates cost {least:g}, "
-                f"{least / full:.3f} of the full {type(self.generator).__name__}; ask for at least "
-                "that, or lower 'divisor'."
+                "budget, budget_share: expected one of them, a number of "
+                f"{self.cost.unit} or a share of the full network's {self.cost.full():g}."
             )
+        return found
 
     def _options(self, site: int) -> list[int]:
         return self.candidates[str(self.sites[site].width)]
@@ -205,12 +201,20 @@ class ChannelNumberSearch(BaseModule):
 
     @property
     def reference_cost(self) -> float:
-        """Cost of the full network, a count."""
+        """Cost of the full network."""
         return self.cost.full()
 
     def expected_cost(self) -> Tensor:
-        """Cost at the expected widths, a count, differentiable."""
-        return self.cost(self.expected_widths())
+        """Expected cost of the network, differentiable, in the unit of ``cost``.
+
+        Every width counts with the cost of its own: that of counts is the cost at the expected
+        widths, latency has steps.
+        """
+        searched = [
+            (self.alpha[key].softmax(dim=1).double() * self.get_buffer(f"costs_{key}")).sum()
+            for key in self.groups
+        ]
+        return self.cost.fixed + torch.stack(searched).sum()
 
     @torch.no_grad()
     def genotype(self) -> DRCGenotype:
@@ -220,14 +224,32 @@ class ChannelNumberSearch(BaseModule):
             for key, members in self.groups.items():
                 for member, best in zip(members, self.alpha[key].argmax(dim=1), strict=True):
                     widths[member] = self.candidates[key][best]
-        else:
-            widths = fit_widths(
-                self.expected_widths().cpu(),
-                [self._options(i) for i in range(len(self.sites))],
-                self.cost,
-                cast(float, self.budget),
-            )
-        return self.full.replace(widths=tuple(widths))
+            return self.full.replace(widths=tuple(widths))
+        return self._fitted(self.cost, cast(float, self.budget))
+
+    @staticmethod
+    def build_network(genotype: DRCGenotype) -> nn.Module:
+        """The network of a genotype, freshly initialised."""
+        return PrunedNet(genotype)
+
+    @torch.no_grad()
+    def preferred(
+        self, cost: Cost, budget: float, least: float = 0.0, mid_channels: int | None = None
+    ) -> Preference:
+        """The expected widths rounded within a budget, see :func:`fit_widths`.
+
+        See :meth:`~mmsrnas.models.supernet.RankedSupernet.preferred`; within 2 % of the budget
+        where the widths allow it, whatever ``least`` is.
+        """
+        if mid_channels:
+            raise ValueError("mid_channels: the widths are what this search decides.")
+        built = cost.once(self.full, lambda: WidthCost(self.generator, self.sites, cost))
+        return Preference(self._fitted(built, budget), 0.0)
+
+    def _fitted(self, cost: WidthCost, budget: float) -> DRCGenotype:
+        options = [self._options(i) for i in range(len(self.sites))]
+        widths = fit_widths(self.expected_widths().cpu(), options, cost, budget)
+        return self.full.replace(widths=widths)
 
 
 def official_candidates(width: int, budget_share: float) -> list[int]:

@@ -14,6 +14,7 @@ from mmsrnas.analysis import compare as module
 from mmsrnas.analysis.compare import Bicubic, compare, cost_of, evaluate, to_markdown, write_csv
 from mmsrnas.apis import init_generator
 from mmsrnas.datasets import imresize
+from mmsrnas.latency import parse_target
 from mmsrnas.models.dlsr import DLSRNet
 from mmsrnas.registry import DATASETS
 
@@ -30,7 +31,7 @@ ROWS = [
         "params": 1234567,
         "multi_adds": 12_346_000_000,
         "latency_ms": 12.34,
-        "conditions": "a CPU, 1 thread",
+        "target": "onnxruntime:cpu:1:180x320",
         "Set5/PSNR": 38.0392,
         "Set5/SSIM": 0.96059,
     },
@@ -93,21 +94,22 @@ def test_scores_of_a_network_that_knows_nothing(test_cfg, tmp_path):
 
 
 def test_costs():
-    costs = cost_of(DLSRNet("DLSR_TINY"), (48, 64), repeats=1, threads=1)
+    target = parse_target("torch:cpu:1:24x32")
+    costs = cost_of(DLSRNet("DLSR_TINY"), (48, 64), target, max_spread=9)
     assert costs["params"] == 56_268
     assert costs["multi_adds"] < 12.07e9 * 64 * 48 / (1280 * 720)
     assert 0 < costs["latency_ms"] < 10_000
-    assert "1 thread" in costs["conditions"]
-    assert "latency_ms" not in cost_of(DLSRNet("DLSR_TINY"), (48, 64), repeats=0)
+    assert costs["target"] == str(target)
+    assert "latency_ms" not in cost_of(DLSRNet("DLSR_TINY"), (48, 64))
 
 
 def test_markdown_rounds_and_says_how_it_was_counted():
     table = to_markdown(ROWS, (720, 1280))
     assert "| model | Params | Multi-Adds | Set5/PSNR | Set5/SSIM | Latency |" in table
-    assert "| net | 1,234,567 | 12.35 G | 38.04 | 0.9606 | 12 ms |" in table
+    assert "| net | 1,234,567 | 12.35 G | 38.04 | 0.9606 | 12.3 ms |" in table
     assert "| bicubic | - | - | 33.67 | 0.9300 | - |" in table
     assert "1280x720 output" in table
-    assert "Latency: median, a CPU, 1 thread." in table
+    assert "Latency: median for one image, on onnxruntime:cpu:1:180x320." in table
 
 
 def test_csv_keeps_the_digits(tmp_path):
@@ -174,7 +176,7 @@ def test_the_noisy_row_is_the_psnr_of_the_noisy_image(denoising_cfg, tmp_path):
     error = item["inputs"].clamp(0, 255).round() - clean
     expected = 10 * np.log10(255**2 / error.square().mean().item())
     models = [trained(tmp_path, "net", DENOISE.format(channels=len(clean)))]
-    noisy, net = compare(models, denoising_cfg, tmp_path / "out", (48, 64), repeats=0).rows
+    noisy, net = compare(models, denoising_cfg, tmp_path / "out", (48, 64)).rows
     assert noisy["model"] == "noisy"
     assert noisy["BSD500/PSNR"] == pytest.approx(expected, abs=1e-3)
     assert net["multi_adds"] > 0
@@ -199,7 +201,7 @@ def test_every_row_is_on_disk_when_it_is_known(test_cfg, tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "evaluate", evaluate)
     with pytest.raises(KeyboardInterrupt):
-        compare(models, test_cfg, tmp_path / "out", (64, 64), repeats=0)
+        compare(models, test_cfg, tmp_path / "out", (64, 64))
     assert "broken is missing: RuntimeError: cannot run" in (tmp_path / "out/table.md").read_text()
 
     def again(*_):
@@ -207,7 +209,7 @@ def test_every_row_is_on_disk_when_it_is_known(test_cfg, tmp_path, monkeypatch):
         return {"smooth/PSNR": 40.0, "smooth/SSIM": 0.9}
 
     monkeypatch.setattr(module, "evaluate", again)
-    result = compare(models, test_cfg, tmp_path / "out", (64, 64), resume=True, repeats=0)
+    result = compare(models, test_cfg, tmp_path / "out", (64, 64), resume=True)
     assert seen.count("again") == 2  # what is known is taken over
     assert [row["smooth/PSNR"] for row in result.rows] == [31.0, 32.0, 40.0, 40.0]
     assert [row["model"] for row in result.rows] == ["bicubic", "first", "broken", "slow"]
@@ -224,7 +226,7 @@ def test_rows_of_other_weights_or_images_are_not_taken_over(test_cfg, tmp_path, 
     def count(**options):
         calls.clear()
         cfg = options.pop("cfg", test_cfg)
-        options = dict(repeats=0, resume=True) | options
+        options = dict(resume=True) | options
         compare(models, cfg, tmp_path / "out", options.pop("hr_size", (64, 64)), **options)
         return len(calls)
 

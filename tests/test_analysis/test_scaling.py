@@ -35,7 +35,7 @@ def test_cost_that_jumps():
 
 @pytest.mark.parametrize(
     ("budget", "message"),
-    [(10, r"narrowest network, 8 channels, costs 12 ms; 10 are out"), (0, "positive"),
+    [(10, r"10 ms are out of reach; the narrowest network, 8 channels, costs 12"), (0, "positive"),
      (-1, "positive"), (float("nan"), "positive")],
 )  # fmt: skip
 def test_refused(budget, message):

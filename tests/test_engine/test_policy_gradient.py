@@ -106,7 +106,7 @@ def test_policy_finds_cheap_architectures(seed):
     torch.manual_seed(seed)
     controller, gradient, wrapper = make(lr=5e-3)
     space = controller.space
-    cost = HNASCost(space, mid_channels=8, lr_size=(8, 8))
+    cost = HNASCost(space, dict(hr_size=(16, 16)), mid_channels=8)
     costs = []
     for update in range(120):
         sample = controller.sample(8)

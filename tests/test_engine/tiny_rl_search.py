@@ -36,7 +36,7 @@ def dataloader(folder, index_range, workers=0, **kwargs) -> dict:
 
 def reward(**kwargs) -> dict:
     """The reward of the search, as entries of ``train_cfg``."""
-    return dict(reward=dict(cost=dict(mid_channels=4, lr_size=(8, 8))) | kwargs)
+    return dict(reward=kwargs)
 
 
 def config(
@@ -55,7 +55,14 @@ def config(
     """Config of a search on the images of ``folder``; ``kwargs`` override its keys."""
     folder = Path(folder)
     hooks = [dict(type="mmsrnas.ExactResumeHook")] if hooks is None else hooks
-    generator = dict(type="mmsrnas.HNASSupernet", num_cells=3, mid_channels=3, num_nodes=2)
+    generator = dict(
+        type="mmsrnas.HNASSupernet",
+        num_cells=3,
+        mid_channels=3,
+        num_nodes=2,
+        cost=dict(hr_size=(16, 16)),
+        derived_mid_channels=4,
+    )
     cfg = dict(
         default_scope="mmagic",
         work_dir=str(folder / run),

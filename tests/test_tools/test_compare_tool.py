@@ -41,7 +41,7 @@ def test_our_network_beside_one_of_mmagic(run_tool, test_config, tmp_path):
         test_config,
         *("--model", "tiny", CONFIGS / "dlsr/dlsr_tiny_x2_div2k.py", tiny),
         *("--model", "EDSR", EDSR, edsr),
-        *("--out", tmp_path / "out", "--repeats=1", "--threads=1", "--hr=64x64"),
+        *("--out", tmp_path / "out", "--no-latency", "--hr=64x64"),
     )
     assert "| tiny | 56,268 |" in printed
     with open(tmp_path / "out/table.csv", newline="") as file:

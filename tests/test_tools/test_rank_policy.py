@@ -42,7 +42,7 @@ def test_ranks_the_policy_beside_random_search(searched, rank):
     space = tiny_rl_search.runner(searched.parent, run="space").model.generator.space
     top = next(row for row in rows if row["group"] != "random")
     ranked = space.decode([int(t) for t in top["tokens"].split()])
-    assert best == ranked.replace(mid_channels=4)  # the width in train_cfg.reward.cost
+    assert best == ranked.replace(mid_channels=4)  # derived_mid_channels
     for name in ("top1.png", "top2.json", "random1.json", "random2.png", "pareto.png"):
         assert (searched / "derived" / name).is_file()
     origins = [

@@ -22,5 +22,7 @@ model = dict(
         ],
         upsampling_ops=["sub_pixel", "deconvolution", "bilinear", "nearest"],
         policy=dict(type="mmsrnas.HNASController"),
+        cost="multi_adds",
+        derived_mid_channels=64,
     )
 )

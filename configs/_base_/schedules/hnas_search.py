@@ -39,7 +39,7 @@ train_cfg = dict(
     warmup_iters=5 * 200,
     weight_iters=200,
     policy_iters=300,
-    reward=dict(performance_weight=0.6, cost=dict(type="multi_adds", mid_channels=64)),
+    reward=dict(performance_weight=0.6),
     num_samples=8,
     num_references=16,
     entropy_weight=(0.05, 0.005),

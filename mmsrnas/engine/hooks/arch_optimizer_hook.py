@@ -246,15 +246,10 @@ class ArchOptimizerHook(Hook):
                 f"ArchOptimizerHook.complexity_loss: {type(self.supernet).__name__} has no "
                 "`expected_cost()` and `reference_cost`; remove the loss."
             )
-        if isinstance(self.supernet, BudgetedSupernet) and self.complexity_loss.budget is not None:
-            raise ValueError(
-                "ArchOptimizerHook.complexity_loss.budget: the budget stands once, in "
-                f"model.generator ({type(self.supernet).__name__}); remove it here."
-            )
 
     def _complexity(self) -> torch.Tensor:
         net: Any = self.supernet
-        budget = net.budget if isinstance(net, BudgetedSupernet) else self.complexity_loss.budget
+        budget = net.budget if isinstance(net, BudgetedSupernet) else None
         return self.complexity_loss(net.expected_cost(), net.reference_cost, budget)
 
     def _loss(self, runner: Runner, batch: dict) -> torch.Tensor:

@@ -33,7 +33,7 @@ FLOAT = 1
 def write_onnx(network: nn.Module, path: Path, input_size: tuple[int, int, int]) -> Path:
     """Writes a network for an input ``(1, *input_size)`` and returns the path."""
     image = torch.rand(1, *input_size)
-    with warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the file is for timing only
         torch.onnx.utils.export(
             copy.deepcopy(network).eval(),

@@ -1,16 +1,18 @@
 """The supernet of DLSR: all cells and connections at once, weighted by alpha and beta."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmsrnas.costs import build_cost
+from mmsrnas.costs import BudgetError, Cost, absolute_budget, build_cost
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
+from mmsrnas.models.supernet import Preference
 from mmsrnas.registry import MODELS
 
-from .cost import COSTS, OFFICIAL_OP_PARAMS, cost_parts, fixed_cost, op_costs
+from .cost import OFFICIAL_OP_PARAMS, DLSRCost
 from .modules import DLSRBase, DLSRCell
 from .network import DLSRNet
 from .ops import MixedOp
@@ -41,17 +43,21 @@ class DLSRSupernet(DLSRBase):
             ``dict(type='latency', target=...)`` for milliseconds (:class:`~mmsrnas.costs.Cost`), or
             nine numbers, the costs of the candidates in a unit of the user's own, in which the rest
             of the network counts as 0.
+        budget: The most that the derived network may cost, in the unit of ``cost``. The genotype
+            is then the likeliest of those within it, and a complexity loss penalises the excess.
+        budget_share: In its place, a share of the dearest network's cost.
         in_channels: Channels of the images, 1 for gray and 3 for colour.
         kwargs: ``img_range`` and ``init_cfg`` of
             :class:`~mmsrnas.models.dlsr.modules.DLSRBase`.
 
     Attributes:
-        fixed_cost: Cost of everything that is not searched.
+        cost: Costs of the networks in parts.
+        budget: The budget in absolute units, None without one.
         op_costs: Cost of each candidate ``(9,)`` in one cell.
 
     Raises:
         GenotypeError: A width, depth, scale or number of channels that no genotype has.
-        ValueError: Unknown ``variant`` or unusable ``cost``.
+        ValueError: Unknown ``variant``, unusable ``cost``, or a budget out of reach.
     """
 
     op_costs: Tensor
@@ -63,6 +69,8 @@ class DLSRSupernet(DLSRBase):
         num_cells: int = 6,
         variant: str = "default",
         cost: str | Mapping[str, Any] | Sequence[float] = "params",
+        budget: float | None = None,
+        budget_share: float | None = None,
         in_channels: int = 3,
         **kwargs: Any,
     ) -> None:
@@ -90,26 +98,28 @@ class DLSRSupernet(DLSRBase):
         # In the default variant the third cell has one candidate only: nothing to learn.
         sizes = fan_in if variant == "official" else range(2, num_cells - 1)
         self.beta = nn.ParameterList(nn.Parameter(1e-3 * torch.randn(size)) for size in sizes)
-        self._init_costs(cost, simplest)
+        self.template = simplest
+        self.cost = self._build_cost(cost)
+        ops = torch.tensor(self.cost.ops, dtype=torch.float)
+        self.register_buffer("op_costs", ops, persistent=False)
+        self.budget = absolute_budget(budget, budget_share, self.cost.unit, self.cost.most)
+        if self.budget is not None:
+            self._preferred(self.cost, self.budget)
 
-    def _init_costs(
-        self, cost: str | Mapping[str, Any] | Sequence[float], simplest: DLSRGenotype
-    ) -> None:
-        self.fixed_cost = 0.0
-        if isinstance(cost, Mapping):
-            self.fixed_cost, cost = cost_parts(build_cost(dict(cost)), simplest)
-        if isinstance(cost, str) and cost in COSTS:
-            if self.variant == "official" and cost == "params":
-                cost = OFFICIAL_OP_PARAMS
-            else:
-                self.fixed_cost = fixed_cost(cost, simplest)
-                cost = op_costs(cost, simplest)
-        if isinstance(cost, str) or len(cost) != len(DLSR_OPS) or min(cost) < 0 or not sum(cost):
+    def _build_cost(self, cost: Any) -> DLSRCost:
+        if isinstance(cost, str | Mapping | Cost):
+            built = build_cost(cost)
+            if self.variant == "official" and built.type == "params":
+                return DLSRCost(0.0, OFFICIAL_OP_PARAMS, len(self.cells), built.unit)
+            return DLSRCost.build(built, self.template)
+        is_list = isinstance(cost, Sequence) and len(cost) == len(DLSR_OPS)
+        if not is_list or min(cost) < 0 or not sum(cost):
             raise ValueError(
-                f"DLSRSupernet.cost: expected {' or '.join(map(repr, COSTS))}, or {len(DLSR_OPS)} "
-                f"numbers >= 0 for {', '.join(DLSR_OPS)}; got {cost!r}."
+                f"DLSRSupernet.cost: expected 'params', 'multi_adds', dict(type='latency', "
+                f"target=...), or {len(DLSR_OPS)} numbers >= 0 for {', '.join(DLSR_OPS)}; "
+                f"got {cost!r}."
             )
-        self.register_buffer("op_costs", torch.tensor(cost, dtype=torch.float), persistent=False)
+        return DLSRCost(0.0, tuple(map(float, cost)), len(self.cells), "units of 'cost'")
 
     def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields alpha and beta with their names."""
@@ -121,10 +131,10 @@ class DLSRSupernet(DLSRBase):
 
         Returns:
             Differentiable scalar in the unit of ``cost``:
-            ``fixed_cost + num_cells * sum_l sum_o softmax(alpha_l)_o * op_costs_o``.
+            ``fixed + num_cells * sum_l sum_o softmax(alpha_l)_o * op_costs_o``.
         """
         searched = (self.alpha.softmax(dim=1) @ self.op_costs).sum()
-        return self.fixed_cost + len(self.cells) * searched
+        return self.cost.fixed + len(self.cells) * searched
 
     @property
     def reference_cost(self) -> float:
@@ -153,24 +163,50 @@ class DLSRSupernet(DLSRBase):
         return torch.cat([weights, weights.new_ones(1)])
 
     def genotype(self) -> DLSRGenotype:
-        """Decodes alpha and beta: the best candidates, and the best connections of the variant."""
-        return self._decode(self.alpha.argmax(dim=1).tolist())
+        """Decodes alpha and beta: the best candidates, and the best connections of the variant.
+
+        With a budget, the likeliest candidates within it.
+        """
+        if self.budget is None:
+            return self._decode(self.alpha.argmax(dim=1).tolist())
+        return self._preferred(self.cost, self.budget).genotype
 
     @staticmethod
     def build_network(genotype: DLSRGenotype) -> DLSRNet:
         """The network of a genotype, freshly initialised."""
         return DLSRNet(genotype)
 
-    def preferences(self) -> Iterator[DLSRGenotype]:
-        """All choices of the three operations by falling probability, with the best connections.
+    def preferred(
+        self, cost: Cost, budget: float, least: float = 0.0, mid_channels: int | None = None
+    ) -> Preference:
+        """The likeliest operations within a budget, out of all; connections cost the same.
 
-        The connections cost the same whichever they are.
+        See :meth:`~mmsrnas.models.supernet.RankedSupernet.preferred`.
         """
-        scores = self.alpha.detach().double().log_softmax(dim=1)
-        joint = scores[0][:, None, None] + scores[1][:, None] + scores[2]
-        for index in joint.flatten().sort(descending=True, stable=True).indices.tolist():
-            size = len(DLSR_OPS)
-            yield self._decode([index // size**2, index // size % size, index % size])
+        template = self.template.replace(mid_channels=mid_channels)
+        found = self._preferred(DLSRCost.build(cost, template), budget, least, mid_channels)
+        return Preference(found.genotype.replace(mid_channels=mid_channels), found.loss)
+
+    def _preferred(
+        self,
+        cost: DLSRCost,
+        budget: float,
+        least: float = 0.0,
+        mid_channels: int | None = None,
+    ) -> Preference:
+        if cost.least() > budget:
+            cheapest = f"the cheapest network with {mid_channels or self.mid_channels} channels"
+            raise BudgetError(budget, cost.least(), cost.unit, cheapest)
+        scores = self.alpha.detach().double().cpu().log_softmax(dim=1)
+        losses = (scores.max(dim=1, keepdim=True).values - scores).tolist()
+        options = list(itertools.product(range(len(DLSR_OPS)), repeat=3))
+        within = [choices for choices in options if cost.of(choices) <= budget]
+        dear = [choices for choices in within if cost.of(choices) >= least]
+        loss, choices = min(
+            (sum(losses[layer][i] for layer, i in enumerate(choices)), choices)
+            for choices in dear or within
+        )
+        return Preference(self._decode(choices), loss)
 
     def _decode(self, choices: Sequence[int]) -> DLSRGenotype:
         ops: Any = tuple(DLSR_OPS[i] for i in choices)

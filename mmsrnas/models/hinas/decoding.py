@@ -1,9 +1,7 @@
 """Decoding of HiNAS: the edges of a cell, and the path through the levels of width."""
 
-import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +10,7 @@ from torch import Tensor
 
 from mmsrnas.genotypes import HINAS_OPS
 
-__all__ = ["Trellis", "best_path", "decode_cell", "num_edges", "one_hot_cell", "ranked_paths"]
+__all__ = ["Trellis", "best_path", "decode_cell", "num_edges", "one_hot_cell"]
 
 TIE = 1e-12
 """Difference of log probabilities below which two paths are equally probable."""
@@ -140,42 +138,6 @@ def best_path(transitions: Sequence[Tensor]) -> tuple[int, ...]:
     for source in reversed(sources[1:]):
         path.append(source[path[-1]])
     return tuple(reversed(path))
-
-
-def ranked_paths(transitions: Sequence[Tensor]) -> Iterator[tuple[int, ...]]:
-    """All paths through the levels by falling probability, lazily; ties as in :func:`best_path`.
-
-    A best-first search: what a beginning of a path can still reach is known exactly, so that every
-    path that leaves the queue whole is the next one.
-
-    Args:
-        transitions: As for :func:`best_path`.
-
-    Yields:
-        The level of each layer.
-    """
-    layers = [layer.detach().double().cpu().numpy() for layer in transitions]
-    reach = [np.zeros(len(layers[-1]) + 1)]  # from each level, the best that may follow
-    for moves in reversed(layers):
-        padded = np.pad(reach[0], 1, constant_values=-np.inf)
-        ahead = np.stack([padded[level : level + 3] for level in range(len(moves))])
-        reach.insert(0, (moves + ahead).max(axis=1))
-    first = best_path(transitions)
-    yield first
-    queue: list[Any] = [(-reach[0][0], (0,), 0.0)]
-    while queue:
-        _, path, score = heapq.heappop(queue)
-        layer = len(path) - 1
-        if layer == len(layers):
-            if path[1:] != first:
-                yield path[1:]
-            continue
-        for move in (-1, 0, 1):
-            target = path[-1] + move
-            step = layers[layer][path[-1], move + 1]
-            if np.isfinite(step) and target >= 0:
-                total = score + step
-                heapq.heappush(queue, (-total - reach[layer + 1][target], (*path, target), total))
 
 
 def _step(score: np.ndarray, moves: np.ndarray) -> tuple[np.ndarray, list[int]]:

@@ -1,6 +1,6 @@
 """The supernet of HiNAS: all cells at all widths at once, weighted by alpha and beta."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -8,17 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmsrnas.costs import Cost, absolute_budget, build_cost
 from mmsrnas.genotypes import HINAS_OPS, HiNASGenotype
+from mmsrnas.models.supernet import Preference
 from mmsrnas.registry import MODELS
 
-from .cost import ExpectedCost
+from .constrained import Constrained
+from .cost import HiNASCost
 from .decoding import (
     Trellis,
     best_path,
     decode_cell,
     num_edges,
     one_hot_cell,
-    ranked_paths,
 )
 from .modules import ASPP, STEM_CHANNELS, HiNASBase, MixedCell, Router, conv_norm
 from .network import HiNASNet
@@ -58,8 +60,13 @@ class HiNASSupernet(HiNASBase):
         variant: ``'default'`` makes the image residual of the derived network; ``'official'`` puts
             a sigmoid behind it, enlarges bilinearly, activates the stem twice, and starts alpha
             and beta from 1 instead of 0, as the released code does.
-        cost: What ``expected_cost()`` counts: ``'params'``, or ``'multi_adds'`` for an output of
-            1280x720 pixels.
+        cost: Unit of :meth:`expected_cost`: ``'params'``, ``'multi_adds'`` for an output of
+            1280x720 pixels, or ``dict(type='latency', target=...)`` for milliseconds
+            (:class:`~mmsrnas.costs.Cost`).
+        budget: The most that the derived network may cost, in the unit of ``cost``. The genotype
+            is then the likeliest path with the likeliest operations within it, and a complexity
+            loss penalises the excess.
+        budget_share: In its place, a share of the dearest network's cost.
         reference: Evaluate the cells term by term; same results, slower and larger.
         with_cp: Compute the cells again in the backward pass instead of keeping their features.
         init_cfg: Initialisation config of mmengine.
@@ -67,10 +74,12 @@ class HiNASSupernet(HiNASBase):
     Attributes:
         discrete: Whether to run only what the genotype keeps, with the weights of the supernet:
             two edges per node, and the levels on the path. The decoder stays the supernet's.
+        cost: Costs of the networks in parts.
+        budget: The budget in absolute units, None without one.
 
     Raises:
         GenotypeError: An argument that also stands in the genotype is out of its range.
-        ValueError: Another argument is.
+        ValueError: Another argument is, or the budget is out of reach.
     """
 
     impossible: Tensor
@@ -88,7 +97,9 @@ class HiNASSupernet(HiNASBase):
         alpha_scope: str = "layer",
         share_cells: bool = True,
         variant: str = "default",
-        cost: str = "params",
+        cost: str | Mapping[str, Any] = "params",
+        budget: float | None = None,
+        budget_share: float | None = None,
         reference: bool = False,
         with_cp: bool = False,
         init_cfg: dict | None = None,
@@ -124,11 +135,16 @@ class HiNASSupernet(HiNASBase):
         self.share_cells = share_cells
         self.reference = reference
         self.discrete = False
-        self.cost = ExpectedCost.build(cost, template)
+        self.cost = HiNASCost.build(build_cost(cost), template)
         self._build_stem()
         self._build_trellis(with_cp)
         self._build_decoder()
         self._init_arch_parameters()
+        self.budget = absolute_budget(
+            budget, budget_share, self.cost.unit, self._constrained(self.cost).most
+        )
+        if self.budget is not None:
+            self._constrained(self.cost).preferred(self.budget)
 
     def _build_stem(self) -> None:
         widths = self.template.widths
@@ -222,20 +238,23 @@ class HiNASSupernet(HiNASBase):
         moves = self.trellis.transitions(possible / possible.sum(dim=1, keepdim=True))
         shape = num_edges(self.template.num_nodes), len(HINAS_OPS)
         weights = [[torch.full(shape, 1 / shape[1])] * n for n in self.trellis.levels[1:]]
-        return self.cost(moves, weights).item()
+        return self.cost.expected(moves, weights).item()
 
     def expected_cost(self) -> Tensor:
-        """Expected parameters or Multi-Adds of the derived network.
+        """Expected cost of the derived network.
 
         Returns:
-            Differentiable scalar, a count, for a network with the ``mid_channels`` of the
-            supernet; see :class:`~mmsrnas.models.hinas.cost.ExpectedCost`.
+            Differentiable scalar in the unit of ``cost``, for a network with the ``mid_channels``
+            of the supernet; see :meth:`~mmsrnas.models.hinas.cost.HiNASCost.expected`.
         """
-        weights = [
+        return self.cost.expected(self.trellis.transitions(self.moves()), self._all_weights())
+
+    def _all_weights(self) -> list[list[Tensor]]:
+        """Weights of the operations at each layer and level."""
+        return [
             [self.cell_weights(layer, level) for level in range(count)]
             for layer, count in enumerate(self.trellis.levels[1:])
         ]
-        return self.cost(self.trellis.transitions(self.moves()), weights)
 
     def collapse(self) -> str | None:
         """Says which derived cell would be mostly identities, if there is one."""
@@ -246,17 +265,34 @@ class HiNASSupernet(HiNASBase):
         return None
 
     def genotype(self) -> HiNASGenotype:
-        """Decodes alpha and beta: two edges per node, and the most probable path."""
-        return self._decode(best_path(self._log_moves()))
+        """Decodes alpha and beta: two edges per node, and the most probable path.
+
+        With a budget, the likeliest choice within it.
+        """
+        if self.budget is None:
+            return self._decode(best_path(self._log_moves()))
+        return self._constrained(self.cost).preferred(self.budget).genotype
 
     @staticmethod
     def build_network(genotype: HiNASGenotype) -> HiNASNet:
         """The network of a genotype, freshly initialised."""
         return HiNASNet(genotype)
 
-    def preferences(self) -> Iterator[HiNASGenotype]:
-        """The networks of all paths by falling probability, each with its decoded cells."""
-        yield from map(self._decode, ranked_paths(self._log_moves()))
+    def preferred(
+        self, cost: Cost, budget: float, least: float = 0.0, mid_channels: int | None = None
+    ) -> Preference:
+        """The likeliest path with the likeliest edges and operations within a budget.
+
+        See :meth:`~mmsrnas.models.supernet.RankedSupernet.preferred`.
+        """
+        template = self.template.replace(mid_channels=mid_channels)
+        constrained = self._constrained(HiNASCost.build(cost, template))
+        found = constrained.preferred(budget, least)
+        return Preference(found.genotype.replace(mid_channels=mid_channels), found.loss)
+
+    def _constrained(self, cost: HiNASCost) -> Constrained:
+        favourite = self._decode(best_path(self._log_moves()))
+        return Constrained(favourite, self.trellis, self._log_moves(), self._all_weights(), cost)
 
     def _log_moves(self) -> tuple[Tensor, ...]:
         masked = self.beta.masked_fill(self.impossible, -torch.inf).double()

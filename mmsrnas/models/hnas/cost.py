@@ -1,17 +1,26 @@
 """The cost of an HNAS network, computed from its genotype."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from mmsrnas.costs import Cost
-from mmsrnas.genotypes import HNASGenotype
+from mmsrnas.costs import Cost, build_cost
+from mmsrnas.genotypes import HNAS_PAPER_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
 from mmsrnas.sizes import HR_SIZE, lr_size_of
 
 from .decoding import HNASSpace
-from .network import HNASNet
+from .network import DerivedCell, HNASNet
+from .ops import build_op
 
 __all__ = ["HNASCost", "multi_adds", "num_parameters"]
+
+IDENTITY, NEAREST = "skip_connect", "nearest"
+"""Operations without convolutions, of normal and upsampling cells."""
 
 
 def multi_adds(
@@ -119,22 +128,114 @@ def _upsampling_params(op: str, source: int, c: int, scale: int) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class _Latency:
+    """Predicted milliseconds of the networks of a space, in parts that add up.
+
+    Attributes:
+        fixed: Of the ends and of an upsampling cell without its operations.
+        cells: Of a normal cell without its operations, before and after upsampling.
+        normal: Of each normal operation, before and after upsampling.
+        outer: Of each operation of the upsampling cell on what it reads from other cells.
+        inner: Of each on the nodes of its own.
+    """
+
+    fixed: float
+    cells: tuple[float, float]
+    normal: tuple[dict[str, float], dict[str, float]]
+    outer: dict[str, float]
+    inner: dict[str, float]
+
+    @classmethod
+    def build(cls, cost: Cost, genotype: HNASGenotype) -> "_Latency":
+        """Predicts the parts, from what they change in a cell of one kind of operation.
+
+        Args:
+            cost: The cost.
+            genotype: Any network of the space.
+        """
+        scale, edges = genotype.upscale_factor, 2 * genotype.num_nodes
+        lr = cost.target.input_size
+        hr = (lr[0] * scale, lr[1] * scale)
+
+        def normal(op: str, size: tuple[int, int]) -> float:
+            return _cell_cost(cost, genotype, [(op, 0), (op, 1)] * genotype.num_nodes, False, size)
+
+        def upsampling(op: str, inner: bool) -> float:
+            first = [(NEAREST if inner else op, 0), (NEAREST if inner else op, 1)]
+            source = 2 if inner else 0
+            others = [(op, source), (op, source + 1 - inner)] * (genotype.num_nodes - 1)
+            return _cell_cost(cost, genotype, [*first, *others], True, lr)
+
+        cells = normal(IDENTITY, lr), normal(IDENTITY, hr)
+        normal_ops = tuple(
+            {op: (normal(op, size) - plain) / edges for op in HNAS_PAPER_NORMAL_OPS}
+            for size, plain in zip((lr, hr), cells, strict=True)
+        )
+        interpolation = (NEAREST, 0), (NEAREST, 1)
+        network = genotype.replace(
+            upsampling=interpolation * genotype.num_nodes, upsampling_position=0, num_cells=1
+        )
+        width = genotype.mid_channels
+        nearest = cost(build_op(NEAREST, width, scale, norm=False), (width, *lr))
+        plain = upsampling(NEAREST, False)
+        outer = {
+            op: nearest + (upsampling(op, False) - plain) / edges for op in HNAS_UPSAMPLING_OPS
+        }
+        inner = dict.fromkeys(HNAS_UPSAMPLING_OPS, 0.0)
+        if genotype.num_nodes > 1:
+            plain = upsampling(NEAREST, True)
+            inner = {op: (upsampling(op, True) - plain) / (edges - 2) for op in inner}
+        fixed = cost(HNASNet(network)) - edges * nearest
+        return cls(fixed, cells, (normal_ops[0], normal_ops[1]), outer, inner)
+
+    def of(self, genotype: HNASGenotype) -> float:
+        """Milliseconds of a network of the space."""
+        before = genotype.upsampling_position
+        total = self.fixed
+        for count, cell, ops in zip(
+            (before, genotype.num_cells - 1 - before), self.cells, self.normal, strict=True
+        ):
+            total += count * (cell + sum(ops[op] for op, _ in genotype.normal))
+        upsampling = (self.inner if source > 1 else self.outer for _, source in genotype.upsampling)
+        return total + sum(
+            ops[op] for ops, (op, _) in zip(upsampling, genotype.upsampling, strict=True)
+        )
+
+
+class _Cell(nn.Module):
+    """A cell that reads the same twice, and the activation in front of the next one."""
+
+    def __init__(self, cell: nn.Module) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.cell(x, x), inplace=True)
+
+
+def _cell_cost(
+    cost: Cost,
+    genotype: HNASGenotype,
+    edges: Sequence[tuple[str, int]],
+    upsamples: bool,
+    size: tuple[int, int],
+) -> float:
+    cell = DerivedCell(genotype.mid_channels, edges, genotype.upscale_factor, upsamples)
+    return cost(_Cell(cell), (genotype.num_nodes * genotype.mid_channels, *size))
+
+
 class HNASCost:
     """The cost of genotypes, in absolute units and relative to the genotypes of the space.
 
     Args:
         space: The search space.
-        type: ``'multi_adds'``, a count for ``lr_size``, see :func:`multi_adds`; ``'params'``, a
-            count; or ``'latency'``, predicted milliseconds on ``target``.
-        mid_channels: Width of the network that the search is for, not that of the supernet.
-        lr_size: Height and width of the LR image of Multi-Adds; None is that of a 1280x720 HR
-            image.
-        target: Target of the latency, see :class:`~mmsrnas.costs.Cost`.
-        table: File of the latency table.
+        cost: The cost, or its config, see :func:`~mmsrnas.costs.build_cost`. Latencies are sums of
+            the predicted parts of a network: exact on torch, nearly on onnxruntime.
+        mid_channels: Width of the networks that the search is for; that of the space if None.
 
     Attributes:
-        mean: Mean cost of random genotypes of the space.
-        std: Standard deviation of their cost.
+        unit: What the numbers are.
 
     Raises:
         ValueError: An argument that no network or cost has.
@@ -143,36 +244,80 @@ class HNASCost:
     def __init__(
         self,
         space: HNASSpace,
-        type: str = "multi_adds",
-        mid_channels: int = 64,
-        lr_size: Sequence[int] | None = None,
-        target: str | None = None,
-        table: str | None = None,
+        cost: Cost | Mapping[str, Any] | str = "multi_adds",
+        mid_channels: int | None = None,
     ) -> None:
-        self.cost = Cost(type, target, table)
-        if mid_channels < 3:
-            raise ValueError(f"cost.mid_channels: expected at least 3, got {mid_channels!r}.")
-        self.type = type
-        self.mid_channels = mid_channels
-        self.upscale_factor = space.upscale_factor
-        self.lr_size = tuple(lr_size or lr_size_of(HR_SIZE, space.upscale_factor))
-        self._predicted: dict[HNASGenotype, float] = {}
-        generator = torch.Generator().manual_seed(0)
-        count = 32 if type == "latency" else 4096
-        costs = [self(space.decode(row)) for row in space.random(count, generator)]
-        std, self.mean = (float(x) for x in torch.std_mean(torch.tensor(costs).double()))
-        self.std = std or 1.0  # where all cost the same, the cost term is zero
+        built = build_cost(cost)
+        self.space = space
+        self.type = built.type
+        self.unit = built.unit
+        self.mid_channels = mid_channels or space.mid_channels
+        self.lr_size = lr_size_of(built.hr_size, space.upscale_factor)
+        # Any architecture of the space: it checks the width, and says what all of them have.
+        self.template = space.decode([0] * len(space.sizes)).replace(mid_channels=mid_channels)
+        self._parts = None
+        if self.type == "latency":
+            template = self.template
+            self._parts = built.once(("hnas", template), lambda: _Latency.build(built, template))
+
+    @cached_property
+    def _statistics(self) -> tuple[float, float]:
+        """Mean and standard deviation of the cost of random genotypes of the space."""
+        rows = self.space.random(4096, torch.Generator().manual_seed(0))
+        costs = [self(self.space.decode(row)) for row in rows]
+        std, mean = torch.std_mean(torch.tensor(costs).double())
+        # Where all cost the same, the cost term is zero.
+        return mean.item(), std.item() or 1.0
+
+    @property
+    def mean(self) -> float:
+        """Mean cost of random genotypes of the space."""
+        return self._statistics[0]
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of their cost."""
+        return self._statistics[1]
 
     def __call__(self, genotype: HNASGenotype) -> float:
         """The cost of the network: multiply-accumulates, parameters or milliseconds."""
+        if self._parts:
+            return self._parts.of(genotype)
         if self.type == "multi_adds":
             return multi_adds(genotype, self.lr_size, mid_channels=self.mid_channels)
-        if self.type == "params":
-            return num_parameters(genotype, self.mid_channels)
-        if genotype not in self._predicted:
-            network = HNASNet(genotype, mid_channels=self.mid_channels)
-            self._predicted[genotype] = self.cost(network)
-        return self._predicted[genotype]
+        return num_parameters(genotype, self.mid_channels)
+
+    def extremes(self) -> tuple[HNASGenotype, HNASGenotype]:
+        """The cheapest and the dearest architecture of the space, with the width of the cost."""
+        last = self.space.num_cells - 1
+        positions = (last, 0)  # cells behind the upsampling cell cost more
+        cheapest, dearest = (
+            self.template.replace(
+                upsampling_position=position,
+                normal=self._edges("normal", choose, position),
+                upsampling=self._edges("upsampling", choose, position),
+            )
+            for position, choose in zip(positions, (min, max), strict=True)
+        )
+        return cheapest, dearest
+
+    def _edges(self, field: str, choose: Any, position: int) -> tuple[tuple[str, int], ...]:
+        """The cheapest or dearest edges of a cell, node by node."""
+        ops = {"normal": self.space.normal_ops, "upsampling": self.space.upsampling_ops}[field]
+        inner = self.space.inner_upsampling_ops
+        edges: tuple[tuple[str, int], ...] = getattr(self.template, field)
+        for index in range(len(edges)):
+            options = [(op, 0) for op in ops]
+            if field == "upsampling" and index > 1:
+                options += [(op, 2) for op in inner]
+            variants = [(*edges[:index], option, *edges[index + 1 :]) for option in options]
+            edges = choose(
+                variants,
+                key=lambda e: self(
+                    self.template.replace(**{field: e}, upsampling_position=position)
+                ),
+            )
+        return edges
 
     def counts(self, genotype: HNASGenotype) -> dict[str, int]:
         """Multiply-accumulates and parameters of the network."""
@@ -184,3 +329,7 @@ class HNASCost:
     def normalised(self, genotype: HNASGenotype) -> float:
         """The cost in standard deviations above the mean of random genotypes."""
         return (self(genotype) - self.mean) / self.std
+
+    def excess(self, genotype: HNASGenotype, budget: float) -> float:
+        """The cost above a budget, in standard deviations of random genotypes."""
+        return max(0.0, self(genotype) - budget) / self.std

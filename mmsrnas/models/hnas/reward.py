@@ -70,7 +70,7 @@ class HNASReward:
 
     * quality: PSNR, mean of the dB of the images, against a reference on the same images. Images
       differ by many dB, architectures by tenths: without reference the images would be rewarded;
-    * cost: :meth:`HNASCost.normalised`.
+    * cost: :meth:`HNASCost.normalised`, or with a budget :meth:`HNASCost.excess`.
 
     ``'paper'`` and ``'official'`` take the raw dB, and ``5e-9`` times the multiply-accumulates for
     an LR image of 48x48 at the width of the supernet; ``'official'`` counts as the released code
@@ -81,6 +81,7 @@ class HNASReward:
         cost: Cost of genotypes.
         psnr_std: Buffer for the spread of PSNR in dB over random architectures, a scalar.
         variant: ``'default'``, ``'paper'`` or ``'official'``.
+        budget: With ``'default'``, the cost below which there is no cost term.
 
     Attributes:
         min_samples: Architectures that one call compares at least.
@@ -96,6 +97,7 @@ class HNASReward:
         cost: HNASCost,
         psnr_std: Tensor,
         variant: str = "default",
+        budget: float | None = None,
     ) -> None:
         if not 0 <= performance_weight <= 1:
             raise ValueError(
@@ -103,10 +105,15 @@ class HNASReward:
             )
         self.performance_weight = performance_weight
         self.cost = cost
-        self.mean_cost = cost.mean
+        self.budget = budget
         self.psnr_std = psnr_std
         self.variant = variant
         self.min_samples = 2 if variant == "default" else 1
+
+    @property
+    def mean_cost(self) -> float:
+        """Mean cost of random architectures."""
+        return self.cost.mean
 
     def psnr(self, prediction: Tensor, target: Tensor) -> Tensor:
         """PSNR in dB, a scalar, of a batch in [0, 255] without its border of ``scale + 6``."""
@@ -123,7 +130,10 @@ class HNASReward:
     def costs(self, genotypes: Sequence[HNASGenotype]) -> Tensor:
         """The cost term of every genotype ``(N,)``."""
         if self.variant == "default":
-            values = [self.cost.normalised(genotype) for genotype in genotypes]
+            if self.budget is None:
+                values = [self.cost.normalised(genotype) for genotype in genotypes]
+            else:
+                values = [self.cost.excess(genotype, self.budget) for genotype in genotypes]
         else:
             values = [self._released_cost(genotype) for genotype in genotypes]
         return torch.tensor(values, dtype=torch.double)

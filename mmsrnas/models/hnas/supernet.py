@@ -1,5 +1,6 @@
 """The supernet of HNAS: the weights of every architecture, of which one runs at a time."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -8,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmsrnas.costs import BudgetError, Cost, absolute_budget
 from mmsrnas.genotypes import HNAS_PAPER_NORMAL_OPS, HNAS_UPSAMPLING_OPS, HNASGenotype
 from mmsrnas.models.bn_calibration import estimate_statistics
+from mmsrnas.models.supernet import Preference
 from mmsrnas.registry import MODELS
 
 from .alignment import align
@@ -103,11 +106,23 @@ class HNASSupernet(HNASBase):
         aligned: Start all operations near the identity, see
             :func:`~mmsrnas.models.hnas.alignment.align`; otherwise at random, as the released
             code does.
+        cost: What the reward charges: ``'multi_adds'`` for an output of 1280x720 pixels,
+            ``'params'``, or ``dict(type='latency', target=...)`` for milliseconds
+            (:class:`~mmsrnas.costs.Cost`). ``'paper'`` and ``'official'`` have a rule of their own.
+        budget: The most that the derived network may cost, in the unit of ``cost``. The reward
+            then charges the excess alone, and the genotype is the likeliest sample within it.
+        budget_share: In its place, a share of the dearest network's cost.
+        derived_mid_channels: Width of the networks that the search is for, whose costs count;
+            ``mid_channels`` if None.
         init_cfg: Initialisation config of mmengine.
+
+    Attributes:
+        cost: Costs of the architectures.
+        budget: The budget in absolute units, None without one.
 
     Raises:
         ValueError: Unsupported ``upscale_factor``, ``mid_channels``, ``in_channels`` or
-            ``variant``, unknown operations.
+            ``variant``, unknown operations, or a budget out of reach.
     """
 
     def __init__(
@@ -124,6 +139,10 @@ class HNASSupernet(HNASBase):
         img_range: float = 255.0,
         global_skip: bool = False,
         aligned: bool = True,
+        cost: str | Mapping[str, Any] = "multi_adds",
+        budget: float | None = None,
+        budget_share: float | None = None,
+        derived_mid_channels: int | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         check_variant(variant)
@@ -163,6 +182,14 @@ class HNASSupernet(HNASBase):
             align([*self.cells, *self.upsampling_cells])
         cfg = {"type": "mmsrnas.HNASController", **(policy or {})}
         self.policy = MODELS.build(cfg | {"space": self.space, "variant": variant})
+        self.cost = HNASCost(self.space, cost, derived_mid_channels)
+        self.budget = absolute_budget(
+            budget, budget_share, self.cost.unit, lambda: self.cost(self.cost.extremes()[1])
+        )
+        if self.budget is not None:
+            if variant != "default":
+                raise ValueError(f"budget: variant={variant!r} has a cost term of its own.")
+            _check_reach(self.cost, self.budget)
 
     def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Yields the parameters of the policy with their names."""
@@ -171,25 +198,57 @@ class HNASSupernet(HNASBase):
 
     @torch.no_grad()
     def genotype(self) -> HNASGenotype:
-        """The architecture that the policy finds most likely, decision by decision."""
-        return self.space.decode(self.policy.argmax().tokens[0])
+        """The architecture that the policy finds most likely, decision by decision.
+
+        With a budget, the likeliest within it, see :meth:`preferred`.
+        """
+        if self.budget is None:
+            return self.space.decode(self.policy.argmax().tokens[0])
+        return self._preferred(self.cost, self.budget).genotype
 
     @staticmethod
     def build_network(genotype: HNASGenotype) -> HNASNet:
         """The network of a genotype, freshly initialised."""
         return HNASNet(genotype)
 
+    def preferred(
+        self, cost: Cost, budget: float, least: float = 0.0, mid_channels: int | None = None
+    ) -> Preference:
+        """The likeliest architecture within a budget, of the argmax and 256 samples of the policy.
+
+        Where none of them is, the cheapest of the space.
+
+        See :meth:`~mmsrnas.models.supernet.RankedSupernet.preferred`.
+        """
+        width = mid_channels or self.cost.mid_channels
+        found = self._preferred(HNASCost(self.space, cost, width), budget, least)
+        return Preference(found.genotype.replace(mid_channels=width), found.loss)
+
+    def _preferred(self, cost: HNASCost, budget: float, least: float = 0.0) -> Preference:
+        _check_reach(cost, budget)
+        ranked = self._ranked()
+        within = [preference for preference in ranked if cost(preference.genotype) <= budget]
+        dear = [preference for preference in within if cost(preference.genotype) >= least]
+        cheapest = cost.extremes()[0].replace(mid_channels=self.mid_channels)
+        return next(iter(dear or within), Preference(cheapest, math.inf))
+
     @torch.no_grad()
-    def preferences(self, count: int = 256) -> Iterator[HNASGenotype]:
+    def _ranked(self, count: int = 256) -> list[Preference]:
         """Architectures by falling probability: the likeliest decisions, then samples.
 
         Args:
             count: Number of samples, drawn with a seed of their own.
         """
         sample = self.policy.sample(count, torch.Generator().manual_seed(0))
-        order = sample.log_probs.sum(dim=1).sort(descending=True, stable=True).indices
-        tokens = [self.policy.argmax().tokens[0], *sample.tokens[order]]
-        yield from dict.fromkeys(map(self.space.decode, tokens))
+        log_probs = sample.log_probs.sum(dim=1).double()
+        order = log_probs.sort(descending=True, stable=True).indices
+        losses = log_probs.max() - log_probs
+        # Of one architecture, the first counts.
+        ranked = {self.space.decode(sample.tokens[i]): losses[i].item() for i in reversed(order)}
+        favourite = self.space.decode(self.policy.argmax().tokens[0])
+        ranked.pop(favourite, None)
+        ranked[favourite] = 0.0
+        return [Preference(genotype, loss) for genotype, loss in reversed(ranked.items())]
 
     def forward(self, x: Tensor, architecture: HNASGenotype | None = None) -> Tensor:
         """Super-resolves with one architecture.
@@ -212,24 +271,17 @@ class HNASSupernet(HNASBase):
         cells[position] = (partial(upsampling, edges=architecture.upsampling), True)
         return self.run_cells(x, cells)
 
-    def build_reward(
-        self, performance_weight: float = 0.6, cost: Mapping[str, Any] | None = None
-    ) -> HNASReward:
+    def build_reward(self, performance_weight: float = 0.6) -> HNASReward:
         """The reward of a search.
 
         Args:
             performance_weight: lambda, the weight of image quality against cost, in [0, 1].
-            cost: Arguments of :class:`HNASCost`: ``type``, ``mid_channels``, ``lr_size``,
-                ``target``, ``table``.
 
         Raises:
-            ValueError: An argument is out of its range.
+            ValueError: It is out of its range.
         """
         return HNASReward(
-            performance_weight,
-            HNASCost(self.space, **(cost or {})),
-            self.policy.psnr_std,
-            self.variant,
+            performance_weight, self.cost, self.policy.psnr_std, self.variant, self.budget
         )
 
     def batch_statistics(self) -> AbstractContextManager[None]:
@@ -247,3 +299,11 @@ class HNASSupernet(HNASBase):
                 the batches.
         """
         estimate_statistics(self, partial(self, architecture=architecture), batches)
+
+
+def _check_reach(cost: HNASCost, budget: float) -> None:
+    """Refuses a budget that even the cheapest architecture exceeds."""
+    least = cost(cost.extremes()[0])
+    if least > budget:
+        cheapest = f"the cheapest architecture with {cost.mid_channels} channels"
+        raise BudgetError(budget, least, cost.unit, cheapest)

@@ -13,23 +13,16 @@ __all__ = ["ComplexityLoss"]
 class ComplexityLoss(nn.Module):
     """Loss of the architecture step on the expected cost of a supernet.
 
-    Without a budget it is a share of the supernet's reference cost; with one, the relative excess
-    ``max(cost / budget - 1, 0)``, which is no penalty below it.
+    Where the supernet has no budget it is a share of its reference cost; with one, the relative
+    excess ``max(cost / budget - 1, 0)``, which is no penalty below it.
 
     Args:
         loss_weight: Factor of the loss.
-        budget: Upper bound of the cost, in the unit of the supernet's ``expected_cost()``.
-
-    Raises:
-        ValueError: ``budget`` is not positive.
     """
 
-    def __init__(self, loss_weight: float = 1.0, budget: float | None = None) -> None:
+    def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
-        if budget is not None and budget <= 0:
-            raise ValueError(f"complexity_loss.budget: expected a number > 0, got {budget!r}.")
         self.loss_weight = loss_weight
-        self.budget = budget
 
     @full_precision
     def forward(
@@ -40,11 +33,10 @@ class ComplexityLoss(nn.Module):
         Args:
             cost: Scalar, differentiable in the architecture parameters.
             reference_cost: The cost that counts as 1 where there is no budget, in the same unit.
-            budget: Upper bound in the same unit, where the supernet has one of its own.
+            budget: Upper bound in the same unit, where there is one.
 
         Returns:
             Scalar loss.
         """
-        budget = budget or self.budget
         excess = cost / reference_cost if budget is None else (cost / budget - 1).relu()
         return self.loss_weight * excess

@@ -17,7 +17,7 @@ from mmsrnas.models.hnas.reward import (
 )
 
 SPACE = HNASSpace(num_cells=3, num_nodes=2, mid_channels=8)
-COST = HNASCost(SPACE, mid_channels=4, lr_size=(8, 8))
+COST = HNASCost(SPACE, dict(hr_size=(16, 16)), mid_channels=4)
 GENOTYPES = [SPACE.decode(row) for row in SPACE.random(5, torch.Generator().manual_seed(0))]
 
 

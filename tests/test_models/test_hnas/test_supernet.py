@@ -187,9 +187,10 @@ def test_genotype_has_all_that_makes_the_network():
 
 
 def test_it_keeps_the_contract_of_a_search_by_policy():
-    net = HNASSupernet(num_cells=2, mid_channels=3)
+    cost = dict(type="multi_adds", hr_size=(16, 16))
+    net = HNASSupernet(num_cells=2, mid_channels=3, cost=cost, derived_mid_channels=4)
     assert isinstance(net, PolicySupernet)
-    reward = net.build_reward(0.3, dict(mid_channels=4, lr_size=(8, 8)))
+    reward = net.build_reward(0.3)
     assert (reward.performance_weight, reward.min_samples) == (0.3, 2)
     assert reward.mean_cost == reward.cost.mean
     assert reward.psnr_std is net.policy.psnr_std
