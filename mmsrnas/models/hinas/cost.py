@@ -64,7 +64,7 @@ class HiNASCost:
     def _counted(cls, cost: Cost, genotype: HiNASGenotype) -> "HiNASCost":
         height, width = lr_size_of(cost.hr_size, genotype.upscale_factor)
 
-        def count(module: nn.Module, channels: int) -> int:
+        def count(module: nn.Module, channels: int) -> float:
             if cost.type == "params":
                 return sum(p.numel() for p in module.parameters())
             convs = (m for m in module.modules() if isinstance(m, nn.Conv2d))
