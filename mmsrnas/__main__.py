@@ -14,6 +14,8 @@ from types import ModuleType
 __all__ = ["COMMANDS", "main", "tools_folder"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
+    "auto": ("auto.py", "from photographs and a budget to a shipped network"),
+    "plan": ("plan.py", "write the configs of a search on your photographs"),
     "search": ("train.py", "search an architecture: CONFIG"),
     "derive": ("derive.py", "read the genotype off a search, within a budget"),
     "train": ("train.py", "train a network: CONFIG"),
@@ -28,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("misc/print_config.py", "print a config with all that it inherits"),
     "data folder": ("dataset_converters/prepare_folder.py", "pairs from your own images"),
     "data patches": ("dataset_converters/extract_sub_images.py", "cut pairs into patches"),
+    "data check": ("misc/check_data.py", "check the data sets of a config"),
     "data div2k": ("dataset_converters/prepare_div2k.py", "prepare DIV2K"),
     "data df2k": ("dataset_converters/prepare_df2k.py", "prepare DF2K"),
     "data bsd500": ("dataset_converters/prepare_bsd500.py", "prepare BSD500"),

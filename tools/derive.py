@@ -4,12 +4,14 @@ Works for any supernet. With a budget (``--max-latency 20``, ``--max-multi-adds 
 ``--max-params 300e3``) it is the genotype that the search prefers among those within it, scaled to
 what is left; several budgets, or ``--front N``, give as many genotypes. A search writes its
 genotype by itself at every validation and at its end; this reads it from any other checkpoint of
-the search, which carries its config.
+the search, which carries its config.  Where sub-networks share trained weights, those of the
+genotype are written beside it (``genotype.pth``).
 """
 
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -20,9 +22,11 @@ from mmsrnas.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from mmsrnas.costs import Cost
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.supernet import require_supernet
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.latency import NoisyMeasurementError, parse_target
+from mmsrnas.models.supernet import SandwichSupernet
 from mmsrnas.registry import MODELS
 
 
@@ -125,14 +129,16 @@ def main() -> None:
         cfg = Config.fromfile(args.config) if args.config else checkpoint.config()
         supernet = build_supernet(cfg, checkpoint)
         for number, genotype in enumerate(derive_within(args, supernet)):
-            write(args, checkpoint, genotype, number)
+            out = write(args, checkpoint, genotype, number)
+            if isinstance(supernet, SandwichSupernet):
+                write_weights(supernet.extract(genotype), out.with_suffix(".pth"))
     except (CheckpointError, FileNotFoundError, ValueError, NoisyMeasurementError) as error:
         raise SystemExit(str(error)) from None
 
 
 def write(
     args: argparse.Namespace, checkpoint: Checkpoint, genotype: Genotype, number: int
-) -> None:
+) -> Path:
     """Writes a genotype and its drawing; those of a front have numbers from the second on."""
     source, meta = Path(checkpoint.source), checkpoint.meta
     out = args.out or source.with_name("genotype.json")
@@ -147,6 +153,16 @@ def write(
         print(f"  {field}: {value}")
     print(f"Written to {out}, drawn in {out.with_suffix('.png')}. To train it:")
     print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}")
+    return out
+
+
+def write_weights(network: Any, path: Path) -> None:
+    """Writes the weights of a network as those of an editor's generator."""
+    state = {f"generator.{name}": value for name, value in network.state_dict().items()}
+    meta = {"genotype": network.genotype.to_dict()}
+    with atomic_write(path) as partial:
+        torch.save({"state_dict": state, "meta": meta}, partial)
+    print(f"Shared weights in {path}, usable at once and as load_from of a training.")
 
 
 if __name__ == "__main__":

@@ -19,13 +19,13 @@ from mmsrnas.models.hnas import HNASCost, HNASSupernet
 from mmsrnas.models.hnas.decoding import HNASSpace
 from mmsrnas.models.supernet import ArchitectureReward, PolicySupernet
 
+from .front import pareto_front
 from .plots import plot_front
 
 __all__ = [
     "Candidate",
     "PolicyRanking",
     "draw_candidates",
-    "pareto_front",
     "rank_policy",
     "require_hnas",
     "score_candidates",
@@ -135,15 +135,6 @@ def _load(editor: Any, batch: dict) -> tuple[Tensor, Tensor]:
 def _to_image(editor: Any, x: Tensor) -> Tensor:
     """Images in [0, 255] from images in the value range of the network."""
     return editor.data_preprocessor.destruct(x.clone())
-
-
-def pareto_front(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates than which no other is both better and at most as costly, by cost."""
-    front: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda c: (c.cost, -c.psnr)):
-        if not front or candidate.psnr > front[-1].psnr:
-            front.append(candidate)
-    return front
 
 
 def rank_policy(

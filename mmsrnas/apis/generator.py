@@ -38,7 +38,8 @@ def init_generator(
             ``--cfg-options``.
 
     Returns:
-        The network in evaluation mode, on the CPU.
+        The network in evaluation mode, on the CPU; folded where it trains with more than it runs
+        with (``ElasticNet``).
 
     Raises:
         ValueError: The config has no generator, or the checkpoint is of another network.
@@ -49,14 +50,20 @@ def init_generator(
         raise ValueError(f"{config.filename}: the config has no 'model.generator'.")
     init_default_scope(config.get("default_scope", "mmagic"))
     if checkpoint is None:
-        return MODELS.build(config.model.generator).eval()
+        return _folded(MODELS.build(config.model.generator))
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = read_checkpoint(checkpoint)
     config = copy.deepcopy(config)
     adopt_genotype(config, checkpoint, genotype_override)
     network = MODELS.build(config.model.generator)
     checkpoint.load_into(network, EMA if _uses_ema(config.model) else "generator")
-    return network.eval()
+    return _folded(network)
+
+
+def _folded(network: Any) -> nn.Module:
+    """The network in evaluation mode, as it is run."""
+    network = network.eval()
+    return network.fold() if hasattr(network, "fold") else network
 
 
 def adopt_genotype(config: Config, checkpoint: Checkpoint, override: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from .dlsr import DLSRNet, DLSRSupernet
 from .drn import DRNNet, DualNet
+from .elastic import ElasticNet, ElasticSupernet
 from .hinas import HiNASNet, HiNASSupernet
 from .hnas import HNASController, HNASNet, HNASSupernet
 from .losses import (
@@ -21,6 +22,8 @@ __all__ = [
     "DistillationLoss",
     "DualNet",
     "DualRegressionLoss",
+    "ElasticNet",
+    "ElasticSupernet",
     "HFENLoss",
     "HNASController",
     "HNASNet",

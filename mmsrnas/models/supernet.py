@@ -1,6 +1,6 @@
 """The contract between searchable models and the engine: typed protocols, nothing else."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -23,6 +23,8 @@ __all__ = [
     "PolicySupernet",
     "Preference",
     "RankedSupernet",
+    "SandwichSpace",
+    "SandwichSupernet",
     "Supernet",
 ]
 
@@ -283,4 +285,52 @@ class PolicySupernet(Supernet, Protocol):
 
     def calibrate(self, architecture: Any, batches: Iterable[Tensor]) -> None:
         """Replaces running statistics by those of an architecture on batches ``(N, C, H, W)``."""
+        ...
+
+
+class SandwichSpace(ArchitectureSpace, Protocol):
+    """A space whose networks have an order of size.
+
+    Attributes:
+        sizes: Number of values of every token.
+    """
+
+    sizes: tuple[int, ...]
+
+    def sandwich(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """The largest, the smallest and random architectures ``(2 + count, T)``, on the CPU."""
+        ...
+
+    def size(self) -> int:
+        """Number of genotypes."""
+        ...
+
+    def all(self) -> Iterator[Genotype]:
+        """Every genotype, once."""
+        ...
+
+
+@runtime_checkable
+class SandwichSupernet(RankedSupernet, Protocol):
+    """A supernet whose networks train together and are taken out with the shared weights.
+
+    :class:`~mmsrnas.models.editors.SandwichEditor` trains any of them.
+    """
+
+    space: SandwichSpace
+
+    def __call__(self, x: Tensor, architecture: Any = None) -> Tensor:
+        """Runs an architecture, that of :meth:`genotype` where it is None."""
+        ...
+
+    def rank(self, genotypes: Sequence[Any]) -> None:
+        """Remembers genotypes, the best first, as what :meth:`preferred` chooses from."""
+        ...
+
+    def extract(self, genotype: Any) -> torch.nn.Module:
+        """The network of a genotype with the shared weights."""
+        ...
+
+    def genotype_cost(self, cost: Callable[[torch.nn.Module], float]) -> Callable[[Any], float]:
+        """The cost of genotypes, faster than by building each network."""
         ...

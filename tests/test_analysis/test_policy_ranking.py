@@ -7,10 +7,8 @@ from mmagic.structures import DataSample
 from mmengine.registry import init_default_scope
 
 from mmsrnas.analysis.policy_ranking import (
-    Candidate,
     PolicyRanking,
     draw_candidates,
-    pareto_front,
     score_candidates,
 )
 from mmsrnas.latency import OperatorTable, parse_target
@@ -98,13 +96,6 @@ def test_reward_trades_quality_against_cost_in_units_of_random_architectures(edi
         quality = (c.psnr - random.mean().item()) / max(random.std().item(), MIN_PSNR_STD)
         cost = (c.cost - reward.cost.mean) / reward.cost.std
         assert c.reward == pytest.approx(0.5 * quality - 0.5 * cost, abs=1e-4)
-
-
-def test_front_holds_what_nothing_beats(editor):
-    genotype = editor.generator.genotype()
-    points = [(30.0, 5), (31.0, 5), (29.0, 2), (28.0, 3), (31.0, 9), (32.0, 9)]
-    candidates = [Candidate("sample", genotype, psnr, cost) for psnr, cost in points]
-    assert [(c.psnr, c.cost) for c in pareto_front(candidates)] == [(29.0, 2), (31.0, 5), (32.0, 9)]
 
 
 @pytest.mark.parametrize("metric", ["multi_adds", "latency"])

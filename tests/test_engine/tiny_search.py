@@ -239,7 +239,8 @@ def search_on_two(rank, folder, runs) -> None:
     Args:
         rank: Number of the process.
         folder: Folder of the images.
-        runs: Options of each search by its name; ``of`` names its module, ``dtype`` its precision.
+        runs: Options of each search by its name; ``of`` names its module, ``dtype`` its precision,
+            ``wrapper`` more options of distributed training.
     """
     torch.set_num_threads(1)
     mmengine.config.config.FormatCode = unformatted
@@ -248,7 +249,8 @@ def search_on_two(rank, folder, runs) -> None:
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
     )
     for run, options in runs.items():
-        search = built(folder, run, **options, launcher="pytorch", model_wrapper_cfg=WRAPPER)
+        wrapper = WRAPPER | options.pop("wrapper", {})
+        search = built(folder, run, **options, launcher="pytorch", model_wrapper_cfg=wrapper)
         calls = counted(search.model.module.generator)
         model = search.train()
         torch.save(

@@ -19,6 +19,7 @@ SEEDS = {
     "hnas": ["HNAS_A", "HNAS_C"],
     "hinas": ["HINAS_SR", "HINAS_DENOISE"],
     "drc": ["DRNS_X4_P50"],
+    "elastic": ["ELASTIC_LARGE"],
 }
 
 

@@ -8,20 +8,24 @@ from torch import nn
 
 from mmsrnas.analysis.complexity import count_complexity, input_size_of
 from mmsrnas.apis.onnx import export_checked_onnx
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import (
     DLSRGenotype,
     DRCGenotype,
+    ElasticGenotype,
     HiNASGenotype,
     HNASGenotype,
     load_genotype,
 )
 from mmsrnas.models.dlsr.cost import network_cost
+from mmsrnas.models.elastic.cost import ChainCost
 from mmsrnas.models.hnas.cost import multi_adds, num_parameters
 from mmsrnas.models.supernet import (
     BudgetedSupernet,
     CostedSupernet,
     DiscreteSupernet,
     PolicySupernet,
+    SandwichSupernet,
     Supernet,
 )
 from mmsrnas.pruning import WidthCost, find_sites
@@ -41,6 +45,7 @@ DRC = DRCGenotype(
     (8, 16, 16),
     (("mid_channels", 8), ("num_blocks", 1), ("upscale_factor", 2)),
 )
+ELASTIC = ElasticGenotype(("conv_3x3", "gate_3x3", "conv_5x5"), (8, 8, 12), "prelu")
 GENOTYPES = {
     "dlsr": DLSR,
     "dlsr gray x3": DLSR.replace(upscale_factor=3, in_channels=1, mid_channels=6),
@@ -49,13 +54,25 @@ GENOTYPES = {
     "hinas": HINAS,
     "hinas gray denoising": DENOISE,
     "hinas colour denoising": DENOISE.replace(in_channels=3, variant="official"),
+    "elastic": ELASTIC,
+    "elastic gray denoising": ELASTIC.replace(
+        activation="silu", upscale_factor=1, in_channels=1, widths=(4, 6, 6)
+    ),
+    "elastic x3": ELASTIC.replace(activation="gelu", upscale_factor=3, anchor="bicubic"),
     "drn": DRC,
     "pruned drn": DRC.replace(widths=(4, 12, 5)),
 }
-NETWORKS = {"dlsr": "DLSRNet", "hnas": "HNASNet", "hinas": "HiNASNet", "drc": "DRNNet"}
+NETWORKS = {
+    "dlsr": "DLSRNet",
+    "hnas": "HNASNet",
+    "hinas": "HiNASNet",
+    "elastic": "ElasticNet",
+    "drc": "DRNNet",
+}
 COSTS = {  # parameters and Multi-Adds by formula; HiNAS has them for decided supernets only
     "dlsr": lambda g: (network_cost("params", g), network_cost("multi_adds", g)),
     "hnas": lambda g: (num_parameters(g), multi_adds(g)),
+    "elastic": lambda g: tuple(ChainCost(Cost(kind))(g) for kind in ("params", "multi_adds")),
     "drc": lambda g: tuple(
         round(WidthCost(full := build(DRN), find_sites(full), kind)(g.widths))
         for kind in ("params", "multi_adds")
@@ -86,6 +103,22 @@ SUPERNETS = {
         num_nodes=1,
         mid_channels=2,
         variant="official",
+    ),
+    "elastic": dict(
+        type="ElasticSupernet",
+        num_cells=(1, 2, 3),
+        mid_channels=(4, 8),
+        activations=("leaky_relu", "prelu"),
+        cells_per_stage=2,
+    ),
+    "elastic gray denoising": dict(
+        type="ElasticSupernet",
+        num_cells=(2,),
+        mid_channels=(4, 6),
+        ops=("conv_5x5", "gate_3x3"),
+        activations=("silu",),
+        upscale_factor=1,
+        in_channels=1,
     ),
     "channel numbers": dict(
         type="ChannelNumberSearch",
@@ -195,8 +228,11 @@ def test_json_file_alone_builds_the_network(genotype, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value"), [("mid_channels", 12), ("upscale_factor", 3), ("in_channels", 1)]
 )
-@pytest.mark.parametrize("genotype", [DLSR, HNAS, HINAS], ids=["dlsr", "hnas", "hinas"])
-def test_an_argument_changes_the_genotype(genotype, field, value):
+@pytest.mark.parametrize("name", ["dlsr", "hnas", "hinas", "elastic"])
+def test_an_argument_changes_the_genotype(name, field, value):
+    genotype = GENOTYPES[name]
+    if not hasattr(genotype, field):  # the widths of an elastic network are part of the search
+        return
     cfg = dict(type=NETWORKS[genotype.method], genotype=genotype)
     net = build(cfg | {field: value})
     assert net.genotype == genotype.replace(**{field: value})
@@ -218,7 +254,11 @@ def test_formula_of_the_cost_is_the_count(genotype):
 
 
 @pytest.mark.parametrize(
-    "name", ["dlsr gray x3", "hnas", "hinas", "hinas gray denoising", "pruned drn"]
+    "name",
+    [
+        *("dlsr gray x3", "hnas", "hinas", "hinas gray denoising", "pruned drn"),
+        *("elastic", "elastic gray denoising", "elastic x3"),
+    ],
 )
 def test_onnx_file_computes_the_same(name, tmp_path):
     net = network_of(GENOTYPES[name]).eval()
@@ -238,7 +278,8 @@ def test_supernet(cfg):
                 inspect.getattr_static(net, name)
     parameters = dict(net.named_parameters())
     arch = dict(net.arch_parameters())
-    assert arch and all(parameters[name] is parameter for name, parameter in arch.items())
+    assert arch or isinstance(net, SandwichSupernet)  # which has weights alone
+    assert all(parameters[name] is parameter for name, parameter in arch.items())
     x = images(net)
     for architecture in architectures(net):
         outputs = run(net.train(), x, architecture)
@@ -253,7 +294,7 @@ def test_supernet(cfg):
 
 def architectures(net):
     """The architectures that together use all weights: None where every call uses all."""
-    if not isinstance(net, PolicySupernet):
+    if not hasattr(net, "space"):
         return [None]
     rows = net.space.random(100, torch.Generator().manual_seed(0))
     return [net.space.decode(row) for row in rows]

@@ -1,5 +1,6 @@
 """Editors whose loss needs more than prediction and ground truth; they need ``mmagic.models``."""
 
 from .dual_regression_editor import DualRegressionEditor
+from .sandwich_editor import SandwichEditor
 
-__all__ = ["DualRegressionEditor"]
+__all__ = ["DualRegressionEditor", "SandwichEditor"]

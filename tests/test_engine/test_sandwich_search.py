@@ -1,0 +1,77 @@
+"""The training of an elastic supernet is an ordinary run: resumed, in bf16, on two processes."""
+
+import shutil
+
+import pytest
+import tiny_search
+import torch
+
+MODEL = dict(
+    type="mmsrnas.SandwichEditor",
+    generator=dict(
+        type="mmsrnas.ElasticSupernet",
+        num_cells=(1, 2),
+        mid_channels=(4, 6),
+        cells_per_stage=1,
+        activations=("silu", "prelu"),
+    ),
+    pixel_loss=dict(type="L1Loss"),
+    data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
+)
+HOOKS = [dict(type="mmsrnas.ExactResumeHook"), dict(type="mmsrnas.GenotypeHook")]
+
+
+def options(optimizer="Adam", **kwargs):
+    optim_wrapper = dict(optimizer=dict(type=optimizer, lr=0.01)) | kwargs.pop("wrapper", {})
+    return dict(
+        model=MODEL,
+        custom_hooks=HOOKS,
+        optim_wrapper=optim_wrapper,
+        find_unused_parameters=True,
+        **kwargs,
+    )
+
+
+def state(folder, run, iteration):
+    checkpoint = torch.load(folder / run / f"iter_{iteration}.pth", weights_only=True)
+    return checkpoint["state_dict"], checkpoint["optimizer"]["state"]
+
+
+@pytest.mark.parametrize("wrapper", [{}, dict(type="mmsrnas.AutocastOptimWrapper")])
+def test_resumed_run_ends_as_the_uninterrupted_one(images, wrapper):
+    name = "amp" if wrapper else "plain"
+    run = f"{name}_cut"
+    tiny_search.runner(images, run=f"{name}_whole", iters=4, **options(wrapper=wrapper)).train()
+    (images / run).mkdir()
+    shutil.copy(images / f"{name}_whole/iter_2.pth", images / run)
+    torch.rand(5)
+    tiny_search.runner(images, run=run, iters=4, resume=True, **options(wrapper=wrapper)).train()
+    (whole, whole_adam), (cut, cut_adam) = (state(images, r, 4) for r in (f"{name}_whole", run))
+    assert whole["steps"] == 4
+    assert all(torch.equal(tensor, cut[key]) for key, tensor in whole.items())
+    assert whole_adam.keys() == cut_adam.keys()
+    for index, moments in whole_adam.items():
+        assert all(torch.equal(value, cut_adam[index][key]) for key, value in moments.items())
+    halfway, _ = state(images, run, 2)
+    assert not torch.equal(halfway["generator.stem.weight"], cut["generator.stem.weight"])
+    assert (images / run / "genotype.json").is_file()
+
+
+def test_two_processes_equal_one_with_the_double_batch(images, start):
+    def of_batch(size):
+        # In the precision that the model had when it was wrapped for several processes.
+        return options("SGD", iters=3, augment=False, batch_size=size, dtype="float32")
+
+    runs = {"sandwich": of_batch(1) | dict(wrapper=dict(find_unused_parameters=True))}
+    processes = [start(tiny_search.search_on_two, rank, str(images), runs) for rank in range(2)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    runner = tiny_search.built(images, "sandwich_one", **of_batch(2))
+    before = runner.model.generator.stem.weight.detach().clone()
+    one = runner.train().state_dict()
+    first, second = (torch.load(images / f"sandwich_{rank}.pth")["weights"] for rank in range(2))
+    assert not torch.equal(one["generator.stem.weight"], before)
+    for key, value in one.items():
+        assert torch.equal(first[key], second[key]), key
+        torch.testing.assert_close(first[key], value, rtol=1e-5, atol=1e-6, msg=key)

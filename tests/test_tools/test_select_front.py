@@ -1,0 +1,76 @@
+"""From the checkpoint of an elastic training to the network of a budget, with its weights."""
+
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmsrnas.apis import init_generator
+from mmsrnas.costs import Cost
+from mmsrnas.genotypes import load_genotype
+from mmsrnas.models import ElasticNet
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "test_engine"))
+import test_sandwich_search
+import tiny_search
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """Work dir of three iterations, and the supernet that they made."""
+    folder = tmp_path_factory.mktemp("select")
+    tiny_search.write_images(folder)
+    options = test_sandwich_search.options(iters=2, val_interval=2, augment=False)
+    runner = tiny_search.runner(folder, **options)
+    runner.train()
+    return folder / "run", runner.model.generator.eval()
+
+
+@pytest.fixture
+def tool(run_tool):
+    with DefaultScope.overwrite_default_scope("mmagic"):
+        yield run_tool
+
+
+def test_front_and_the_network_of_a_budget(searched, tool, tmp_path):
+    work_dir, supernet = searched
+    printed = tool("select_front.py", work_dir, "--cost", "params", "--device", "cpu", "--crop", 8)
+    space, folder = supernet.space, work_dir / "front"
+    assert f"{space.size()} sub-networks judged" in printed
+    with open(folder / "judged.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == space.size()
+    front = [row for row in rows if row["on_front"] == "True"]
+    assert len(front) == len(list(folder.glob("[0-9]*.json"))) > 1
+    quality = [float(row["psnr"]) for row in front]
+    assert quality == sorted(quality)
+    cheapest = load_genotype(folder / "00.json", "elastic")
+    assert Cost("params")(ElasticNet(cheapest)) == float(front[0]["cost"])
+    assert (folder / "front.png").is_file() and (folder / "00.png").is_file()
+
+    budget = float(front[-2]["cost"])
+    tool("derive.py", folder / "supernet.pth", "--max-params", budget, "--out", tmp_path / "g.json")
+    genotype = load_genotype(tmp_path / "g.json", "elastic")
+    assert str(genotype.to_dict()) == front[-2]["genotype"]
+    cfg = dict(default_scope="mmagic", model=dict(type="BaseEditModel"))
+    generator = dict(type="mmsrnas.ElasticNet", genotype=str(tmp_path / "g.json"))
+    cfg["model"]["generator"] = generator
+    network = init_generator(Config(cfg), tmp_path / "g.pth")
+    x = torch.rand(1, 3, 9, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), supernet(x, genotype))
+    with pytest.raises(SystemExit, match="out of reach"):
+        tool("derive.py", folder / "supernet.pth", "--max-params", 10)
+
+
+def test_what_cannot_be_judged_is_refused(searched, tool, tmp_path):
+    work_dir, _ = searched
+    cfg = Config(tiny_search.config(work_dir.parent, val_interval=2))
+    cfg.model.generator = dict(type="EDSRNet", in_channels=3, out_channels=3)
+    cfg.dump(tmp_path / "other.py")
+    with pytest.raises(SystemExit, match="EDSRNet, whose sub-networks cannot be judged"):
+        tool("select_front.py", work_dir, "--cost", "params", "--config", tmp_path / "other.py")
