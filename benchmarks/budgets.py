@@ -149,7 +149,8 @@ def step_of(supernet: nn.Module) -> Callable[[], None]:
         loss = supernet(image).square().mean()
         (loss + supernet.expected_cost() / supernet.reference_cost).backward()
 
-    rows = supernet.space.random(4) if hasattr(supernet, "space") else ()
+    generator = torch.Generator().manual_seed(0)
+    rows = supernet.space.random(4, generator) if hasattr(supernet, "space") else ()
 
     @torch.no_grad()
     def reward_step() -> None:

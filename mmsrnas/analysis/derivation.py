@@ -38,7 +38,7 @@ class Derived:
         unit: What cost and budget are.
     """
 
-    genotype: Genotype
+    genotype: Any
     cost: float
     budget: float
     loss: float

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["Choices"]
 
@@ -36,12 +37,13 @@ class Choices:
     def __len__(self) -> int:
         return len(self.costs)
 
-    def and_one_of(self, costs: Sequence[float], losses: Sequence[float]) -> "Choices":
+    def and_one_of(self, costs: ArrayLike, losses: ArrayLike) -> "Choices":
         """With one more choice, between options of these costs and losses."""
-        all_costs = (self.costs[:, None] + np.asarray(costs, float)).ravel()
+        added = np.asarray(costs, float)
+        all_costs = (self.costs[:, None] + added).ravel()
         all_losses = (self.losses[:, None] + np.asarray(losses, float)).ravel()
-        old = np.repeat(self.picks, len(costs), axis=0)
-        new = np.tile(np.arange(len(costs)), len(self))[:, None]
+        old = np.repeat(self.picks, len(added), axis=0)
+        new = np.tile(np.arange(len(added)), len(self))[:, None]
         picks = np.concatenate([old, new], axis=1)
         return Choices(all_costs, all_losses, picks, self.limit)._reduced()
 

@@ -99,7 +99,7 @@ class Preference:
         loss: How much less the search likes it than its favourite, in nats; 0 for the favourite.
     """
 
-    genotype: Genotype
+    genotype: Any
     loss: float
 
 

@@ -285,7 +285,7 @@ def _factor(
             costs[np.abs(widths - factor * aim).argmin()]
             for aim, (widths, costs) in zip(wanted, options, strict=True)
         )
-        return fixed + sum(nearest) <= budget
+        return bool(fixed + sum(nearest) <= budget)
 
     low, high = 0.0, max(widths[-1] / aim for aim, (widths, _) in zip(wanted, options, strict=True))
     for _ in range(MAX_FACTOR_STEPS):

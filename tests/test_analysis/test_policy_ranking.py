@@ -104,7 +104,7 @@ def test_ranking_is_written_with_genotypes_that_stand_alone(
 ):
     """The genotypes have the width that was rewarded, 4, not that of the supernet, 3."""
     supernet = editor.generator
-    cost: dict = dict(type=metric)
+    cost: dict = dict(type=metric, hr_size=(16, 16))
     if metric == "latency":
         cost |= dict(target="torch:cpu:1:8x8", table=tmp_path_factory.mktemp("l") / "table.json")
         OperatorTable(parse_target(cost["target"])).save(cost["table"])

@@ -19,7 +19,7 @@ from mmsrnas.engine.batches import BatchStream
 from mmsrnas.engine.data import require_disjoint
 from mmsrnas.engine.supernet import find_supernet, is_training, unwrap
 from mmsrnas.engine.virtual_step import virtual_step_gradients
-from mmsrnas.models.supernet import BudgetedSupernet, CostedSupernet
+from mmsrnas.models.supernet import CostedSupernet
 from mmsrnas.registry import HOOKS, MODELS
 
 __all__ = ["ArchOptimizerHook"]
@@ -249,7 +249,7 @@ class ArchOptimizerHook(Hook):
 
     def _complexity(self) -> torch.Tensor:
         net: Any = self.supernet
-        budget = net.budget if isinstance(net, BudgetedSupernet) else None
+        budget: float | None = getattr(net, "budget", None)
         return self.complexity_loss(net.expected_cost(), net.reference_cost, budget)
 
     def _loss(self, runner: Runner, batch: dict) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """The HiNAS network that a search prefers among those within a budget."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 
@@ -86,7 +86,7 @@ class Constrained:
         """Cost of the dearest network."""
         return self._extreme(max)
 
-    def _extreme(self, choose: type[min] | type[max]) -> float:
+    def _extreme(self, choose: Callable[..., float]) -> float:
         """Cost of the cheapest or dearest network."""
         nodes = 2 * self.favourite.num_nodes
         cells = [nodes * choose(ops) for ops in self.cost.ops]

@@ -1,6 +1,6 @@
 """What HiNAS networks cost: a sum of parts, of which a supernet makes an expectation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,7 +64,7 @@ class HiNASCost:
     def _counted(cls, cost: Cost, genotype: HiNASGenotype) -> "HiNASCost":
         height, width = lr_size_of(cost.hr_size, genotype.upscale_factor)
 
-        def count(module: nn.Module, channels: int) -> int:
+        def count(module: nn.Module, channels: int) -> float:
             if cost.type == "params":
                 return sum(p.numel() for p in module.parameters())
             convs = (m for m in module.modules() if isinstance(m, nn.Conv2d))
@@ -80,7 +80,9 @@ class HiNASCost:
             fixed = sum(count(part, 0) for part in ends)
             # The activation in front of projections and context is one module, counted above.
             parts = _parts(genotype, count, nn.Identity, net.reduce)
-            return cls(genotype.num_nodes, ops, [0.0] * len(levels), *parts, fixed, cost.unit)
+            return cls(
+                genotype.num_nodes, ops, [0.0] * len(levels), **parts, fixed=fixed, unit=cost.unit
+            )
 
     @classmethod
     def _predicted(cls, cost: Cost, genotype: HiNASGenotype) -> "HiNASCost":
@@ -101,7 +103,7 @@ class HiNASCost:
         net = HiNASNet(_simplest(genotype))
         activation = genotype.activation
         parts = _parts(genotype, count, lambda: build_activation(activation), net.reduce)
-        found = cls(genotype.num_nodes, ops, cells, *parts, 0.0, cost.unit)
+        found = cls(genotype.num_nodes, ops, cells, **parts, fixed=0.0, unit=cost.unit)
         return replace(found, fixed=cost(net) - found.of(net.genotype))
 
     def of(self, genotype: HiNASGenotype) -> float:
@@ -193,7 +195,7 @@ def _op(genotype: HiNASGenotype, level: int, op: str) -> nn.Module:
 
 def _parts(
     genotype: HiNASGenotype, count: Count, activate: Callable[[], nn.Module], reduce: nn.Module
-) -> Iterator[Any]:
+) -> dict[str, Any]:
     """Costs of the projections from the stem and from cells, of the contexts, and of ``reduce``."""
     widths, nodes = genotype.widths, genotype.num_nodes
 
@@ -204,10 +206,12 @@ def _parts(
         built = build_context(genotype.task, channels, genotype.activation)
         return count(nn.Sequential(activate(), built), channels)
 
-    yield [project(STEM_CHANNELS, width) for width in widths]
-    yield [[project(nodes * source, width) for width in widths] for source in widths]
-    yield [context(nodes * width) for width in widths]
-    yield count(reduce, STEM_CHANNELS)
+    return dict(
+        from_stem=[project(STEM_CHANNELS, width) for width in widths],
+        from_cell=[[project(nodes * source, width) for width in widths] for source in widths],
+        context=[context(nodes * width) for width in widths],
+        reduce=count(reduce, STEM_CHANNELS),
+    )
 
 
 class _Cell(nn.Module):

@@ -252,6 +252,7 @@ class HNASCost:
         self.type = built.type
         self.unit = built.unit
         self.mid_channels = mid_channels or space.mid_channels
+        self.upscale_factor = space.upscale_factor
         self.lr_size = lr_size_of(built.hr_size, space.upscale_factor)
         # Any architecture of the space: it checks the width, and says what all of them have.
         self.template = space.decode([0] * len(space.sizes)).replace(mid_channels=mid_channels)

@@ -108,5 +108,5 @@ def test_space_of_equal_costs_has_no_cost_term():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match=r"cost.type.*got 'flops'"):
         HNASCost(HNASSpace(), "flops")
-    with pytest.raises(ValueError, match=r"mid_channels.*got 2"):
+    with pytest.raises(ValueError, match=r"mid_channels.*>= 3"):
         HNASCost(HNASSpace(), mid_channels=2)
