@@ -4,7 +4,7 @@ _base_ = "../default_runtime.py"
 optim_wrapper = dict(
     type="OptimWrapper",
     # eps as for a loss on 0..255; ours is on [0, 1].
-    optimizer=dict(type="Adam", lr=1e-3, betas=(0.9, 0.999), eps=1e-8 / 255),
+    optimizer=dict(type="Adam", lr=5e-4, betas=(0.9, 0.999), eps=1e-8 / 255),
     clip_grad=dict(max_norm=1),
 )
 param_scheduler = dict(type="CosineAnnealingLR", by_epoch=False, T_max=300000, eta_min=1e-6)
