@@ -9,7 +9,7 @@ import tiny_search
 import torch
 
 from mmsrnas.datasets import PairedImageDataset
-from mmsrnas.engine.hooks.exact_resume_hook import repair_last_checkpoint
+from mmsrnas.engine.hooks.exact_resume_hook import _WithoutReplay, repair_last_checkpoint
 from mmsrnas.genotypes import load_genotype
 
 ITERS = 14
@@ -170,6 +170,16 @@ def test_resume_loads_nothing_of_the_past(images, monkeypatch, done):
     )
     search(images, run, iters=done + 3, val_interval=None, resume=True)
     assert len(loaded) == 3 * 2 * 2  # iterations, images in a batch, dataloaders
+
+
+@pytest.mark.parametrize(
+    "ask", [lambda stream: [next(stream) for _ in range(3)], lambda stream: stream.skip_iter(3)]
+)
+def test_a_loop_that_asks_for_its_past_gets_nothing(ask):
+    """By single batches, or in one call as the loop of onedl-mmengine does."""
+    stream = _WithoutReplay(iter(range(5)), 3)
+    ask(stream)
+    assert [next(stream) for _ in range(2)] == [0, 1]
 
 
 def test_loop_by_epochs_is_refused(images):

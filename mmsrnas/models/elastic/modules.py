@@ -1,6 +1,7 @@
 """What the supernet and the networks of the elastic space have in common."""
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,8 @@ __all__ = ["LinearAnchor", "RepConv", "plain_conv", "run_chain", "start_silent"]
 
 EXPANSION = 2
 """Inner channels of the expanding branch, in channels of the input."""
+Conv = TypeVar("Conv", bound=nn.Conv2d)
+
 TAPS = 5
 """Kernel size of the learned interpolation; bicubic has four taps."""
 SOBEL = ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0))
@@ -82,7 +85,7 @@ class RepConv(nn.Conv2d):
         conv.bias.copy_(bias)
 
 
-def start_silent(conv: nn.Conv2d) -> nn.Conv2d:
+def start_silent(conv: Conv) -> Conv:
     """Makes a new convolution give zero: a network then starts as its anchor."""
     nn.init.zeros_(conv.weight)
     assert conv.bias is not None
