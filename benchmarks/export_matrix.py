@@ -57,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--photos", default="../shared/data/bench/Set5/HR", help="folder")
     parser.add_argument("--steps", type=int, default=60, help="of the training")
+    parser.add_argument("--networks", nargs="+", help="some of them, by name")
     parser.add_argument("--out", type=Path, default=Path("work_dirs/export_matrix"))
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -65,6 +66,8 @@ def main() -> None:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         for name, network in networks().items():
+            if args.networks and name not in args.networks:
+                continue
             denoise = name == "HiNAS denoise"
             pictures = Photographs(args.photos, 1 if denoise else 2, 1 if denoise else 3)
             torch.manual_seed(0)
