@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("export.py", "write a network for another runtime: MODEL OUT"),
     "compare": ("compare.py", "compare networks on the same test sets"),
     "prune": ("prune.py", "remove channels of a trained network"),
+    "select": ("select_front.py", "find the front of a trained elastic supernet"),
     "rank": ("rank_policy.py", "score architectures of a policy (HNAS)"),
     "latency": ("analysis_tools/benchmark_latency.py", "measure the time of a network"),
     "flops": ("analysis_tools/get_flops.py", "count parameters and Multi-Adds"),

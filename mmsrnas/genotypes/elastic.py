@@ -37,6 +37,7 @@ class ElasticGenotype(Genotype, frozen=True):
     """
 
     method: ClassVar[str] = "elastic"
+    network: ClassVar[str] = "ElasticNet"
 
     ops: Annotated[tuple[Op, ...], Meta(min_length=1, max_length=MAX_CELLS)]
     widths: Annotated[tuple[Channels, ...], Meta(min_length=1, max_length=MAX_CELLS)]
