@@ -87,9 +87,12 @@ def derive(
     base = first.genotype if first else task.favourite()
     try:
         scaled = task.scaled(base, first.loss if first else 0.0)
-    except BudgetError:
-        # The cheapest operations at the least width, or how much they cost.
-        return task.preferred(0.0, _least_width(base, task.width_step(base)))
+    except BudgetError as narrowest:
+        try:
+            # The cheapest operations at the least width, or how much they cost.
+            return task.preferred(0.0, _least_width(base, task.width_step(base)))
+        except BudgetError as cheapest:
+            raise min(narrowest, cheapest, key=lambda error: error.least) from None
     if scaled.fills_budget:
         return scaled
     return next(task.others(base), scaled)
@@ -191,7 +194,7 @@ class _Task:
             try:
                 found = self._widest(genotype, loss)
             except BudgetError as out_of_reach:
-                error = error or out_of_reach
+                error = min(error or out_of_reach, out_of_reach, key=lambda e: e.least)
                 continue
             if best is None or found.cost > best.cost:
                 best = found

@@ -371,7 +371,7 @@ def test_uniform_and_random_widths_meet_the_budget(job, widths):
 def test_wrong_input_is_refused_before_work_starts(job):
     with pytest.raises(GenotypeError, match="mid_channels=16, but the network has mid_channels=8"):
         job(genotype="DRNS_X4_P50")
-    with pytest.raises(ValueError, match="The smallest widths cost"):
+    with pytest.raises(ValueError, match="the network with the smallest widths costs"):
         job(uniform=0.01)
     for widths in ({}, dict(uniform=0.5, random=0.5)):
         with pytest.raises(ValueError, match="expected one of 'genotype', 'uniform' and 'random'"):

@@ -246,7 +246,7 @@ def search_on_two(rank, folder, runs) -> None:
     mmengine.config.config.FormatCode = unformatted
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
     torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+        "gloo", init_method=f"file://{folder}/rendezvous_{'_'.join(runs)}", rank=rank, world_size=2
     )
     for run, options in runs.items():
         wrapper = WRAPPER | options.pop("wrapper", {})

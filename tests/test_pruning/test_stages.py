@@ -69,7 +69,7 @@ def test_search_resumes_to_the_same_result_and_fine_tuning_starts_from_the_resul
     assert genotype == load_genotype(whole / "genotype.json")
     net = DRNNet(2, 1, 8)
     cost = WidthCost(net, find_sites(net))
-    share = cost(torch.tensor(genotype.widths)).item() / cost.full()
+    share = float(cost(torch.tensor(genotype.widths))) / cost.full()
     assert 0.9 * 0.5 < share <= 0.5  # four channels are 5 % of this network
 
     pruned = DRNNet(genotype=genotype)

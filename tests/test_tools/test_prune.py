@@ -24,7 +24,7 @@ def test_options_reach_the_function_and_its_result_is_printed(run_tool, tmp_path
         genotype=None,
         uniform=None,
         random=0.5,
-        cost="params",
+        cost=dict(type="params", target=None),
         criterion="l1",
         num_batches=3,
         lr=0.1,

@@ -62,9 +62,15 @@ def test_every_tool_takes_the_genotype_from_the_checkpoint(
         run_tool("export_onnx.py", source, checkpoint, tmp_path / "net.onnx")
     assert params in run_tool(flops, config, checkpoint, "--hr=64x64")
     assert params in run_tool(flops, checkpoint, "--hr=64x64")
-    run_tool("analysis_tools/benchmark_latency.py", checkpoint, "--hr=64x64", "--repeats=1")
+    run_tool(
+        "analysis_tools/benchmark_latency.py",
+        checkpoint,
+        "--target=torch:cpu:1:32x32",
+        "--samples=2",
+        "--max-spread=9",
+    )
     models = ("--model", "by_type", config, checkpoint, "--model", "alone", checkpoint, checkpoint)
-    options = ("--out", tmp_path / "out", "--repeats=0", "--hr=64x64")
+    options = ("--out", tmp_path / "out", "--no-latency", "--hr=64x64")
     printed = run_tool("compare.py", config, *models, *options)
     assert printed.count(f"| {params} |") == 2
 

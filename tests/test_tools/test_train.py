@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import OrderedDict
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,8 @@ def run_tool(name, folder, *arguments):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(sys, "argv", [name, *arguments])
+        # mmengine names loggers by the second, and one that it knows opens no new file.
+        patch.setattr(MMLogger, "_instance_dict", OrderedDict())
         before = set(folder.rglob("*.log"))
         load_tool(name).main()
         (log,) = set(folder.rglob("*.log")) - before

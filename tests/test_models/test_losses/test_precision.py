@@ -70,8 +70,8 @@ LOSSES = {
     ),
     "DistillationLoss image": lambda pred, target: distillation(pred, target, None),
     "DistillationLoss layer": lambda pred, target: distillation(pred, target, "last"),
-    "ComplexityLoss": lambda pred, target: ComplexityLoss(budget=1.0)(
-        1 + (pred - target).square().mean()
+    "ComplexityLoss": lambda pred, target: ComplexityLoss()(
+        1 + (pred - target).square().mean(), budget=1.0
     ),
 }
 
