@@ -29,6 +29,7 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from truth.images import Images, held_out_sets, sample_batch, training_images
+from truth.table import append_row
 from truth.training import Recipe, evaluate, initialise, train
 
 from mmsrnas.analysis.evolution import evolve
@@ -454,15 +455,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def append_row(path: Path, columns: tuple[str, ...], row: dict) -> None:
-    """Adds a row; several processes may do so at once."""
+def finish_row(path: Path, columns: tuple[str, ...], row: dict) -> None:
+    """Adds a row to its file, and says so."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", newline="") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        if path.stat().st_size == 0:
-            writer.writeheader()
-        writer.writerow(row)
+    append_row(path, row, columns)
     print({k: v for k, v in row.items() if k not in ("genotype", "spec")}, flush=True)
 
 
@@ -565,12 +561,12 @@ def work(plan: dict, args: Any, shard: int, shards: int, *data: Any) -> None:
         if kind == "ranks":
             if any(row["genotype"] == name for row in read_rows(ranks)):
                 continue
-            append_row(ranks, RANK_COLUMNS, rank_row(spec, images, held, recipe))
+            finish_row(ranks, RANK_COLUMNS, rank_row(spec, images, held, recipe))
             continue
         key = (str(spec["budget_ms"]), spec["network"], str(seed))
         if any((row["budget_ms"], row["network"], row["seed"]) == key for row in read_rows(front)):
             continue
-        append_row(front, FRONT_COLUMNS, front_row(spec, seed, images, sets, recipe))
+        finish_row(front, FRONT_COLUMNS, front_row(spec, seed, images, sets, recipe))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import csv
 import fcntl
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,11 +73,11 @@ def _row(record: Mapping[str, str]) -> Row:
     )
 
 
-def append_row(path: Path, record: Mapping[str, Any]) -> None:
+def append_row(path: Path, record: Mapping[str, Any], columns: Sequence[str] = COLUMNS) -> None:
     """Adds a row; several processes may do so at once."""
     with path.open("a", newline="") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         if path.stat().st_size == 0:
             writer.writeheader()
         writer.writerow(record)

@@ -236,9 +236,6 @@ def _ship(plan: Plan, rows: Sequence[Row], checkpoint: Path) -> list[ExportRepor
     folder = plan.folder / "shipped"
     if by_name[OURS]["psnr"] <= max(by_name[name]["psnr"] for name in INTERPOLATIONS):
         return []
-    config = plan.folder / "configs/shipped.py"
-    with atomic_write(config) as path:
-        path.write_text("# The network that is shipped.\n" + _config_of(checkpoint).pretty_text)
     photos = plan.folder / "data/test/HR"
     return [
         export(checkpoint, folder / name, photos=photos, timed=True)
