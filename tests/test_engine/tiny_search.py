@@ -17,6 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from mmsrnas.engine.hooks.checkpoint_hook import SIGNALS
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
 from mmsrnas.registry import HOOKS, MODELS
 
@@ -221,7 +222,8 @@ def killed(run) -> None:
     try:
         run()
     except Killed:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the run listened for it
+        for number in SIGNALS:  # the run listened for them
+            signal.signal(number, signal.SIG_DFL)
     else:
         raise AssertionError("nothing ended the run")
 
