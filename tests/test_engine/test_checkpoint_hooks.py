@@ -1,6 +1,5 @@
 """What a run saves and loads: never lost, never of another network, never outside of its folder."""
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -20,23 +19,8 @@ from mmsrnas.engine.hooks.checkpoint_hook import (
     CheckpointHook,
 )
 from mmsrnas.models.dlsr import DLSRNet
-from mmsrnas.registry import HOOKS
 
 NETWORK = {"type": "mmsrnas.DLSRNet", "genotype": "DLSR_TINY", "mid_channels": 4}
-
-
-@HOOKS.register_module()
-class Signal(Hook):
-    """Sends a signal to its own process, and to its data workers, in an iteration."""
-
-    def __init__(self, iteration, number) -> None:
-        self.iteration = iteration
-        self.number = number
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        if runner.iter == self.iteration - 1:
-            for process in [*multiprocessing.active_children(), multiprocessing.current_process()]:
-                os.kill(process.pid, self.number)
 
 
 def names(folder, pattern="*.pth"):
@@ -252,7 +236,7 @@ def whole(images):
 def test_signal_to_all_processes_saves_and_resumes_to_the_same_result(images, whole, number):
     run, options = f"told_{number}", {"iters": 6, "save_interval": 4}
     handlers = [signal.getsignal(other) for other in SIGNALS]
-    hook = {"type": "mmsrnas.Signal", "iteration": 3, "number": int(number)}
+    hook = {"type": "mmsrnas.SignalHook", "iteration": 3, "number": int(number)}
     with pytest.raises(SystemExit) as stop:
         train(images, run, hooks=[hook], workers=1, **options)
     assert stop.value.code == RESUME_ME == os.EX_TEMPFAIL

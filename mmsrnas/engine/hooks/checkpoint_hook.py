@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, cast
 
 import torch
-from mmengine.dist import all_reduce, is_distributed, is_main_process
+from mmengine.dist import all_reduce, barrier, is_distributed, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook as StockCheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -129,6 +129,7 @@ class CheckpointHook(StockCheckpointHook):
                 f"{signal.Signals(told).name}: the run ends after iteration {runner.iter + 1}, "
                 f"which is saved as '{self.last_ckpt}'. Continue with --resume."
             )
+            _leave_together()
             raise SystemExit(RESUME_ME)
 
     def _must_stop(self, step: int) -> int:
@@ -210,3 +211,11 @@ class CheckpointHook(StockCheckpointHook):
     def _remove(self, path: str) -> None:
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
+
+
+def _leave_together() -> None:
+    """Waits for the process that saves: launchers end all others when the first one leaves."""
+    if is_distributed():
+        barrier()
+        for number in SIGNALS:  # the launcher's: the status of all is that of this one
+            signal.signal(number, signal.SIG_IGN)
