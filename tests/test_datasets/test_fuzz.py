@@ -18,7 +18,7 @@ SEED = "0801_s001.png (480,480,3)\nfolder/b c.jpg\n\nüml äut.PNG ( 96 , 96 )\r
 PARTS = [
     *(b"", b"\n", b"\r", b" ", b"/", b"\\", b".", b"..", b"../", b"/../", b"//", b"~/", b"(", b")"),
     *(b",", b"1", b".png", b".PNG\n", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\x0b", b"\x85"),
-    *("\u2028".encode(), "\u202e".encode(), "ı".encode(), b"C:", b"file://", b"%2e%2e/"),
+    *("\u2028".encode(), "\u202e".encode(), "\u0131".encode(), b"C:", b"file://", b"%2e%2e/"),
     *(b" " * 999, b"\t(" * 99, b"9" * 5000, b"a/" * 999, b"(1,1)" * 99),
 ]
 

@@ -7,6 +7,7 @@ import importlib
 import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import cv2
@@ -104,7 +105,7 @@ class KillHook(Hook):
 
 @HOOKS.register_module()
 class SignalHook(Hook):
-    """Sends a signal to one of the processes, and to its data workers, in an iteration."""
+    """Lets another process send a signal to one of the processes, and to its data workers."""
 
     def __init__(self, iteration: int, number: int, rank: int = 0) -> None:
         self.iteration = iteration
@@ -112,9 +113,16 @@ class SignalHook(Hook):
         self.rank = rank
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        if runner.iter == self.iteration - 1 and runner.rank == self.rank:
-            for process in [*multiprocessing.active_children(), multiprocessing.current_process()]:
-                os.kill(process.pid, self.number)
+        if runner.iter != self.iteration - 1 or runner.rank != self.rank:
+            return
+        told = [os.getpid(), *(process.pid for process in multiprocessing.active_children())]
+        sender = os.fork()
+        if sender == 0:
+            for process in told:
+                os.kill(process, self.number)
+            os._exit(0)
+        os.waitpid(sender, 0)
+        time.sleep(0.05)  # if a worker ends now, torch raises here
 
 
 WRAPPER = dict(type="MMDistributedDataParallel", device_ids=None, find_unused_parameters=True)

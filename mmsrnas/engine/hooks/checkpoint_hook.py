@@ -16,7 +16,8 @@ from mmengine.hooks import CheckpointHook as StockCheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmsrnas.engine.plain_checkpoint import make_plain
-from mmsrnas.engine.supernet import unwrap
+from mmsrnas.engine.supernet import is_training, unwrap
+from mmsrnas.engine.workers import leaving_signals_to_parent
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
 from mmsrnas.registry import HOOKS
@@ -29,8 +30,6 @@ RESUME_ME = 75
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 # Processes of a distributed run agree on whether one of them was told to stop.
 AGREE_INTERVAL = 10
-# Seconds that a data worker outlives a SIGTERM to all processes of a job: the iteration needs it.
-WORKER_GRACE = 60
 
 
 class AtomicBackend(LocalBackend):
@@ -83,6 +82,13 @@ class CheckpointHook(StockCheckpointHook):
         self._told_to_stop = 0
         self._previous_handlers: dict[int, Any] = {}
 
+    def before_run(self, runner: Runner) -> None:
+        """Makes the workers of the validation leave signals to this process."""
+        loop: Any = runner._val_loop if is_training(runner) else None
+        for loader in getattr(loop, "dataloaders", None) or [getattr(loop, "dataloader", None)]:
+            if loader is not None:
+                loader.worker_init_fn = leaving_signals_to_parent(loader.worker_init_fn)
+
     def before_train(self, runner: Runner) -> None:
         """Starts to listen for signals, which a run by epochs leaves to the process."""
         super().before_train(runner)
@@ -105,8 +111,9 @@ class CheckpointHook(StockCheckpointHook):
         if os.getpid() == self._pid:
             self._told_to_stop = number
             self._stop_listening()  # a second signal ends the process at once
-        elif number == signal.SIGTERM:  # a worker process, which inherited the handler
-            signal.alarm(WORKER_GRACE)
+        elif number == signal.SIGTERM:  # a process that inherited the handler
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
     def after_train_iter(
         self,
