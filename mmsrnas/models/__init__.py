@@ -13,6 +13,7 @@ from .losses import (
     SSIMLoss,
     SumLoss,
 )
+from .unit_variance import init_unit_variance
 
 __all__ = [
     "ComplexityLoss",
@@ -32,4 +33,5 @@ __all__ = [
     "HiNASSupernet",
     "SSIMLoss",
     "SumLoss",
+    "init_unit_variance",
 ]
