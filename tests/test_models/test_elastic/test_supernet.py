@@ -5,7 +5,7 @@ import torch
 
 from mmsrnas.genotypes import GenotypeError
 from mmsrnas.models import ElasticSupernet
-from mmsrnas.models.supernet import RankedSupernet, SandwichSupernet
+from mmsrnas.models.supernet import PathSupernet, RankedSupernet
 
 
 def supernet(**kwargs):
@@ -52,7 +52,7 @@ def test_a_narrow_network_trains_the_first_channels_alone():
 
 def test_ranking_is_what_it_prefers_and_travels_in_the_state():
     net = supernet()
-    assert isinstance(net, SandwichSupernet) and isinstance(net, RankedSupernet)
+    assert isinstance(net, PathSupernet) and isinstance(net, RankedSupernet)
     assert net.ranked() == [net.space.largest()] == [net.genotype()]
     chosen = [net.space.decode(row) for row in net.space.random(5)]
     net.rank(chosen)
