@@ -1,6 +1,7 @@
 """Editors whose loss needs more than prediction and ground truth; they need ``mmagic.models``."""
 
 from .dual_regression_editor import DualRegressionEditor
+from .path_editor import PathEditor
 from .sandwich_editor import SandwichEditor
 
-__all__ = ["DualRegressionEditor", "SandwichEditor"]
+__all__ = ["DualRegressionEditor", "PathEditor", "SandwichEditor"]
