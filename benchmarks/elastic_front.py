@@ -14,6 +14,7 @@ import csv
 import fcntl
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ from truth.images import Images, held_out_sets, sample_batch, training_images
 from truth.table import append_row
 from truth.training import Recipe, evaluate, train
 
-from mmsrnas.analysis.evolution import evolve
+from mmsrnas.analysis.evolution import search_front
 from mmsrnas.analysis.front import Scored, pareto_front
 from mmsrnas.analysis.scaling import scale_to_budget
 from mmsrnas.costs import Cost, count_multi_adds, count_params
@@ -268,35 +269,31 @@ class Planner:
         net: Trained supernet.
         judge: Judge of its networks.
         cost: Predicted latency, calibrated.
-        evaluations: Networks that the evolution may judge.
         count: Searched networks of a budget, and as many random ones.
     """
 
     net: ElasticSupernet
     judge: Judge
     cost: Cost
-    evaluations: int
     count: int
 
     def plan(self) -> dict[str, Any]:
         """Networks for the front, random ones for the ranks, and CPU seconds of the selection."""
         start = time.process_time()
-        judged = evolve(self.net.space, self.judge, self.evaluations)
+        judged = search_front(self.net.space, self.judge, self.net.space.size())
         self.judge.save()
         seconds = time.process_time() - start
-        print(f"selection: {seconds:.0f} CPU s", flush=True)
+        print(f"selection from {len(judged)} networks: {seconds:.0f} CPU s", flush=True)
         for scored in pareto_front(judged):
             print(f"  {scored.cost:6.2f} ms {scored.psnr:.3f} dB", flush=True)
         front = []
         for width in COMPACT_WIDTHS:
-            budget = self.cost(compact(width))
-            front += self.networks_of(budget, [*judged, *self.random_within(budget, 40, seed=2)])
+            front += self.networks_of(self.cost(compact(width)), judged)
         rng = torch.Generator().manual_seed(1)
         ranks = []
-        while len(ranks) < RANKED:
+        for _ in range(RANKED):
             genotype = self.net.space.decode(self.net.space.random(1, rng)[0])
-            psnr, milliseconds = self.judge(genotype)
-            ranks.append(self.spec(Scored(genotype, psnr, milliseconds)))
+            ranks.append(self.spec(Scored(genotype, *self.judge(genotype))))
         measured = self.measured([*front, *ranks])
         for spec, milliseconds in zip([*front, *ranks], measured, strict=True):
             spec["latency_ms"] = round(milliseconds, 3)
@@ -308,7 +305,8 @@ class Planner:
         # PSNR they underrate: only networks that use the budget are compared.
         within = [s for s in judged if NEAR * budget <= s.cost <= budget]
         best = sorted(within, key=lambda s: -s.psnr)[: self.count]
-        groups = {"elastic": best, "random": self.random_within(budget, self.count, seed=1)}
+        chance = random.Random(round(budget * 1000)).sample(within, self.count)
+        groups = {"elastic": best, "random": chance}
         for kind, found in groups.items():
             for index, scored in enumerate(found):
                 name = dict(network=f"{kind}_{index}", kind=kind, budget_ms=round(budget, 3))
@@ -323,16 +321,6 @@ class Planner:
                 continue
             spec = dict(network=name, kind=kind, budget_ms=round(budget, 3), width=found.width)
             yield spec | {"predicted_ms": round(found.cost, 3)}
-
-    def random_within(self, budget: float, count: int, seed: int) -> list[Scored]:
-        """Random networks that use the budget."""
-        rng = torch.Generator().manual_seed(round(budget * 1000) + seed)
-        found: dict[ElasticGenotype, Scored] = {}
-        while len(found) < count:
-            genotype = self.net.space.decode(self.net.space.random(1, rng)[0])
-            if NEAR * budget <= self.judge.cost(genotype) <= budget:
-                found[genotype] = Scored(genotype, *self.judge(genotype))
-        return list(found.values())
 
     def spec(self, scored: Scored) -> dict:
         """What the plan keeps of a searched or random network."""
@@ -514,7 +502,7 @@ def load_plan(args: argparse.Namespace, images: Images, held: Images, recipe: Re
             net, seconds = train_supernet(args.work, images, recipe)
             cost = calibrated_cost(args.work)
             judge = Judge(net, proxy_images(held), cost, args.work / "judged.json")
-            plan = Planner(net, judge, cost, args.evaluations, args.candidates).plan()
+            plan = Planner(net, judge, cost, args.candidates).plan()
             plan["seconds"]["supernet"] = round(seconds)
             with atomic_write(path) as partial:
                 partial.write_text(json.dumps(plan, indent=1))
@@ -542,7 +530,6 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--iterations", type=int, default=2000, help="of every training")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network")
-    parser.add_argument("--evaluations", type=int, default=300, help="networks judged")
     parser.add_argument("--candidates", type=int, default=2, help="searched networks of a budget")
     parser.add_argument("--report", action="store_true", help="print what is there, train nothing")
     args = parser.parse_args()
