@@ -290,10 +290,9 @@ class Planner:
         for width in COMPACT_WIDTHS:
             front += self.networks_of(self.cost(compact(width)), judged)
         rng = torch.Generator().manual_seed(1)
-        ranks = []
-        for _ in range(RANKED):
-            genotype = self.net.space.decode(self.net.space.random(1, rng)[0])
-            ranks.append(self.spec(Scored(genotype, *self.judge(genotype))))
+        rows = self.net.space.random(RANKED, rng)
+        found = dict.fromkeys(map(self.net.space.decode, rows))
+        ranks = [self.spec(Scored(genotype, *self.judge(genotype))) for genotype in found]
         measured = self.measured([*front, *ranks])
         for spec, milliseconds in zip([*front, *ranks], measured, strict=True):
             spec["latency_ms"] = round(milliseconds, 3)
