@@ -214,6 +214,15 @@ def train_supernet(folder: Path, images: Images, recipe: Recipe) -> tuple[Elasti
     return net.eval(), seconds
 
 
+def load_supernet(folder: Path) -> ElasticSupernet:
+    """The supernet that :func:`train_supernet` has trained."""
+    net = build_supernet()
+    state = torch.load(folder / "supernet.pth")["editor"]
+    part = "generator."
+    net.load_state_dict({k.removeprefix(part): v for k, v in state.items() if k.startswith(part)})
+    return net.eval()
+
+
 class Judge:
     """PSNR with inherited weights and predicted latency of genotypes, remembered in a file.
 
@@ -405,11 +414,16 @@ def start(net: Any, images: Images, recipe: Recipe, seed: int) -> None:
     init_unit_variance(net, low)
 
 
-def front_row(spec: dict, seed: int, images: Images, sets: dict, recipe: Recipe) -> dict:
+def front_row(
+    spec: dict, seed: int, work: Path, images: Images, sets: dict, recipe: Recipe
+) -> dict:
     """Trains one network of the front and judges it on all test sets."""
     torch.manual_seed(seed)
-    net = build(spec)
-    start(net, images, recipe, seed)
+    if spec["kind"] == "tuned":
+        net = load_supernet(work).extract(ElasticGenotype.from_dict(spec["genotype"]))
+    else:
+        net = build(spec)
+        start(net, images, recipe, seed)
     seconds = train(net, images, recipe, SCALE, seed)
     net = deployed(net)
     row = {k: spec.get(k, "") for k in FRONT_COLUMNS if k in spec}
@@ -511,11 +525,14 @@ def load_plan(args: argparse.Namespace, images: Images, held: Images, recipe: Re
 def jobs(plan: dict, seeds: int) -> Iterator[tuple[str, dict, int]]:
     """All trainings: the front of the first seed, the ranks, the front of the other seeds.
 
-    Published networks, which are no part of the comparison over seeds, are trained once.
+    Published networks, which are no part of the comparison over seeds, are trained once. The best
+    elastic network of a budget is trained from scratch, and from the shared weights ("tuned").
     """
     for seed in range(seeds):
         front = [s for s in plan["front"] if seed == 0 or s["kind"] != "published"]
         yield from (("front", spec, seed) for spec in front)
+        best = (s for s in front if s["network"] == "elastic_0")
+        yield from (("front", s | dict(network="tuned_0", kind="tuned"), seed) for s in best)
         if seed == 0:
             yield from (("ranks", spec, 0) for spec in plan["ranks"])
 
@@ -562,7 +579,7 @@ def work(plan: dict, args: Any, shard: int, shards: int, *data: Any) -> None:
         key = (str(spec["budget_ms"]), spec["network"], str(seed))
         if any((row["budget_ms"], row["network"], row["seed"]) == key for row in read_rows(front)):
             continue
-        finish_row(front, FRONT_COLUMNS, front_row(spec, seed, images, sets, recipe))
+        finish_row(front, FRONT_COLUMNS, front_row(spec, seed, args.work, images, sets, recipe))
 
 
 if __name__ == "__main__":
