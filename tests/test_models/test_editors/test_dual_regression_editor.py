@@ -53,7 +53,15 @@ def test_pyramid_loss_is_the_formula_of_the_paper():
     torch.testing.assert_close(losses["loss_dual"], 0.1 * dual)
 
 
-@pytest.mark.parametrize("generator", [EDSR, dict(type="mmsrnas.DLSRNet", upscale_factor=4)])
+@pytest.mark.parametrize(
+    "generator",
+    [
+        EDSR,
+        dict(type="mmsrnas.DLSRNet", upscale_factor=4),
+        dict(type="mmsrnas.ElasticNet", genotype="ELASTIC_LARGE", upscale_factor=4),
+    ],
+    ids=["EDSR", "DLSR", "elastic"],
+)
 def test_any_generator_gains_the_closed_loop(generator):
     editor = build(generator, dual_loss=dict(type="mmsrnas.DualRegressionLoss", loss_weight=0.5))
     torch.manual_seed(1)
