@@ -17,8 +17,8 @@ from mmsrnas.registry import MODELS
 from mmsrnas.sizes import in_channels_of, min_size_of
 
 from .cost import WidthCost, fit_widths, width_steps
-from .groups import find_sites, full_genotype
-from .surgery import PrunedNet
+from .groups import find_sites
+from .surgery import PrunedNet, full_genotype
 
 __all__ = ["ChannelNumberSearch", "official_candidates"]
 
