@@ -1,6 +1,6 @@
 """Channels that can be removed from a network only together, found from its operators."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,12 +10,13 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import nn
 
-from .tracing import ChannelTracer, Labels, trace_channels
+from .tracing import ChannelTracer, Labels, Product, trace_channels
 
 __all__ = ["ChannelGroup", "ChannelSlice", "Channels", "find_channels", "find_groups", "find_sites"]
 
 
 ROLES = ("produces", "consumes")
+OUTPUT = "is the output"
 
 
 @dataclass(frozen=True)
@@ -107,16 +108,35 @@ class LeftAlone:
 
 
 @dataclass(frozen=True)
+class Term:
+    """Multiply-accumulates of one call as a function of the channels that remain.
+
+    Attributes:
+        factor: How often, for each combination of indices of the dimensions.
+        shape: Sizes of the dimensions in the full network.
+        shares: For each dimension, by the number of a group, indices for each of its channels.
+        conv: See :class:`~mmsrnas.pruning.tracing.Product`.
+    """
+
+    factor: int
+    shape: tuple[int, ...]
+    shares: tuple[Mapping[int, int], ...]
+    conv: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
 class Channels:
     """The channels of a network.
 
     Attributes:
         groups: Those that can be removed, in the order of the parameters that make them.
         left_alone: Those that cannot.
+        terms: What the network computes with them.
     """
 
     groups: tuple[ChannelGroup, ...]
     left_alone: tuple[LeftAlone, ...]
+    terms: tuple[Term, ...] = ()
 
 
 def find_groups(net: nn.Module) -> list[ChannelGroup]:
@@ -163,7 +183,7 @@ def _is_site(group: ChannelGroup, modules: Mapping[str, Any]) -> bool:
     )
 
 
-def find_channels(net: nn.Module) -> Channels:
+def find_channels(net: nn.Module, image_size: tuple[int, int, int] | None = None) -> Channels:
     """Finds which channels of a network can be removed, and which belong together.
 
     The network is run once without values. Every operator joins the channels that it adds,
@@ -172,11 +192,12 @@ def find_channels(net: nn.Module) -> Channels:
 
     Args:
         net: The network; it is left as it was.
+        image_size: ``(C, H, W)`` of the image that the terms are for.
 
     Returns:
-        The groups, and what stays.
+        The groups, what stays, and what is computed.
     """
-    tracer, named = trace_channels(net)
+    tracer, named = trace_channels(net, image_size)
     _tie(tracer, net, named)
     return group_channels(tracer, named, {name for name, _ in net.named_parameters()})
 
@@ -195,6 +216,7 @@ def group_channels(
     produced, consumed, pooled = (
         _members(unit_of, part) for part in (tracer.produced, tracer.consumed, tracer.pooled)
     )
+    shown = _members(unit_of, [part for part, reason in tracer.fixed if reason == OUTPUT])
     makes, reads = (_owners(named, part) for part in (tracer.produced, tracer.consumed))
     reasons = dict(_reasons(tracer, unit_of))
     owned: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
@@ -205,8 +227,9 @@ def group_channels(
                     owned[int(unit)].append((name, dim, index))
     alike: dict[tuple, list[int]] = defaultdict(list)
     for unit, places in owned.items():
-        if unit in produced and unit in consumed:
-            alike[_footprint(places), reasons.get(unit, "")].append(unit)
+        reason = reasons.get(unit, "")
+        if unit in produced and (reason or unit in consumed) and unit not in shown:
+            alike[_footprint(places), reason].append(unit)
     order = {name: position for position, name in enumerate(named)}
     groups, left = [], []
     for (footprint, reason), units in alike.items():
@@ -226,9 +249,24 @@ def group_channels(
             left.append(LeftAlone(first.module, len(units), reason or "is one channel alone"))
         else:
             inside = bool(set(units) & pooled)
-            groups.append(ChannelGroup(first.module, len(units), tuple(slices), inside))
-    groups.sort(key=lambda group: order[_first(group)])
-    return Channels(_numbered(groups), _merged(left))
+            group = ChannelGroup(first.module, len(units), tuple(slices), inside)
+            groups.append((group, units))
+    groups.sort(key=lambda pair: order[_first(pair[0])])
+    owner = {unit: number for number, (_, units) in enumerate(groups) for unit in units}
+    widths = [group.width for group, _ in groups]
+    terms = [_term(product, unit_of, owner, widths) for product in tracer.products]
+    return Channels(_numbered([group for group, _ in groups]), _merged(left), tuple(terms))
+
+
+def _term(
+    product: Product, unit_of: np.ndarray, owner: Mapping[int, int], widths: Sequence[int]
+) -> Term:
+    shares = []
+    for labels in product.axes:
+        units = () if labels is None else unit_of[labels]
+        counts = Counter(owner[int(unit)] for unit in units if int(unit) in owner)
+        shares.append({group: count // widths[group] for group, count in counts.items()})
+    return Term(product.factor, product.shape, tuple(shares), product.conv)
 
 
 def _first(group: ChannelGroup) -> str:
@@ -276,9 +314,7 @@ def _members(unit_of: np.ndarray, parts: Sequence[np.ndarray]) -> set[int]:
     return {int(unit) for labels in parts for unit in unit_of[labels]}
 
 
-def _owners(
-    named: Mapping[str, list[Labels]], parts: Sequence[np.ndarray]
-) -> set[tuple[str, int]]:
+def _owners(named: Mapping[str, list[Labels]], parts: Sequence[np.ndarray]) -> set[tuple[str, int]]:
     """Dimensions of parameters whose own labels are among some."""
     labels = {int(label) for part in parts for label in part}
     return {
@@ -296,11 +332,11 @@ def _reasons(tracer: ChannelTracer, unit_of: np.ndarray) -> Iterable[tuple[int, 
             yield int(unit), reason
 
 
-def _tie(tracer: ChannelTracer, net: nn.Module, named: Mapping[str, Any]) -> None:
-    """Parameters that several modules share have the same channels."""
+def _tie(tracer: ChannelTracer, net: nn.Module, named: dict[str, list[Labels]]) -> None:
+    """Parameters that several modules share have the same channels, and one name."""
     seen: dict[int, str] = {}
     for name, param in net.named_parameters(remove_duplicate=False):
         first = seen.setdefault(id(param), name)
         if first != name and name in named:
-            for one, other in zip(named[first], named[name], strict=True):
+            for one, other in zip(named[first], named.pop(name), strict=True):
                 tracer.match(one, other)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .tracing import Call, ChannelTracer, Labels
+from .tracing import Call, ChannelTracer, Labels, Product
 
 __all__ = ["RULES", "pointwise", "rule"]
 
@@ -74,10 +74,21 @@ def convolution(tracer: ChannelTracer, call: Call) -> None:
         tracer.match(tracer.axes(call["bias"])[0], made)
     image = call["input"] if transposed else call.result
     factor = math.prod(weight.shape[2:]) * math.prod(image.shape[2:]) * image.shape[0]
-    tracer.multiply(factor, zip(weight.shape[:2], axes[:2], strict=True))
+    conv = _describe(call) if weight.ndim == 4 else None
+    tracer.products.append(Product(factor, tuple(weight.shape[:2]), tuple(axes[:2]), conv))
     if math.prod(call.result.shape[2:]) == 1 and made is not None:
         tracer.pooled.append(made)
     tracer.set(call.result, [inputs[0], made, *[None] * (call.result.ndim - 2)])
+
+
+def _describe(call: Call) -> dict[str, Any]:
+    names = ("stride", "padding", "dilation", "groups", "transposed")
+    return {name: call[name] for name in names} | {
+        "kernel_size": tuple(call["weight"].shape[2:]),
+        "bias": call["bias"] is not None,
+        "depthwise": call["groups"] > 1 and call["weight"].shape[1] == 1,
+        "size": tuple(call["input"].shape[2:]),
+    }
 
 
 def _grouped(
@@ -111,8 +122,8 @@ def matrix_product(tracer: ChannelTracer, call: Call) -> None:
         tracer.match(one, other)
     for tensor in bias:
         tracer.match(tracer.axes(tensor)[-1], right[-1])
-    sizes = [*zip(first.shape, left, strict=True), (second.shape[-1], right[-1])]
-    tracer.multiply(1, sizes)
+    shape = (*first.shape, second.shape[-1])
+    tracer.products.append(Product(1, shape, (*left, right[-1])))
     tracer.set(call.result, [*left[:-1], right[-1]])
 
 
@@ -245,8 +256,9 @@ def split(tracer: ChannelTracer, call: Call) -> None:
     axes, dim = tracer.axes(call["self"]), call["dim"]
     dim %= len(axes)
     labels, sizes = axes[dim], [part.shape[dim] if part.ndim else 1 for part in call.result]
+    if min(sizes) == 1:
+        tracer.fix(labels, "is taken apart into single channels")
     if call.name.startswith("aten::unbind"):
-        tracer.fix(labels, "is taken apart")
         for part in call.result:
             tracer.set(part, [*axes[:dim], *axes[dim + 1 :]])
         return

@@ -24,9 +24,7 @@ Indices = dict[str, dict[int, np.ndarray]]
 """By name of a parameter or buffer and by its dimension, what goes."""
 
 
-def remove_channels(
-    net: nn.Module, groups: Sequence[ChannelGroup], kept: Sequence[Tensor]
-) -> None:
+def remove_channels(net: nn.Module, groups: Sequence[ChannelGroup], kept: Sequence[Tensor]) -> None:
     """Keeps some channels of every group, in place, and drops the others.
 
     The network then computes what it computed with everything that the dropped channels own at
@@ -100,7 +98,7 @@ def _say_sizes(module: Any) -> None:
     """Lets a module say the sizes that its tensors have; ``groups`` is the one it computes with."""
     if isinstance(module, _ConvNd):
         first, second = module.weight.shape[:2]
-        if module.groups > 1 and second == 1:  # depthwise
+        if 1 < module.groups == module.in_channels:  # depthwise; the latter is still that of before
             transposed = isinstance(module, _ConvTransposeNd)
             multiplier = 1 if transposed else module.out_channels // module.groups
             module.groups = first // multiplier
@@ -166,10 +164,15 @@ def PrunedNet(  # noqa: N802 (stands where a class stands in a config)
         GenotypeError: The genotype is wrong, or its network cannot be built.
     """
     found: DRCGenotype = load_genotype(genotype, method="drc")
-    with torch.device("meta"):  # a wrong size is refused before memory is spent
-        full = _full_network(found)
-    groups = _groups_of(full, found)
-    net = _full_network(found)
+    try:
+        with torch.device("meta"):  # a wrong size is refused before memory is spent
+            groups = _groups_of(_full_network(found), found)
+        net = _full_network(found)
+    except GenotypeError as error:
+        if "meta tensors" not in str(error):  # some networks compute while they are built
+            raise
+        net = _full_network(found)
+        groups = _groups_of(net, found)
     remove_channels(net, groups, [torch.arange(width) for width in found.widths])
     net.genotype = found
     return net

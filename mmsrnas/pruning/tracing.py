@@ -2,7 +2,7 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -53,12 +53,17 @@ class Product:
     """Multiply-accumulates of one call: a factor times the sizes of some dimensions.
 
     Attributes:
-        factor: Product of the sizes that never change.
-        sizes: Labels of the dimensions that do.
+        factor: How often, for each combination of indices of the dimensions.
+        shape: Sizes of the dimensions.
+        axes: Their labels.
+        conv: What else a convolution of two dimensions is called with: arguments of its module by
+            name, and ``size``, the height and width that it reads.
     """
 
     factor: int
-    sizes: tuple[np.ndarray, ...]
+    shape: tuple[int, ...]
+    axes: tuple[Labels, ...]
+    conv: Mapping[str, Any] | None = None
 
 
 class ChannelTracer(TorchDispatchMode):
@@ -155,16 +160,6 @@ class ChannelTracer(TorchDispatchMode):
             self.produced.append(outputs)
         return outputs
 
-    def multiply(self, factor: int, sizes: Iterable[tuple[int, Labels]]) -> None:
-        """Counts multiply-accumulates: a factor times sizes, some of which have labels."""
-        labelled = []
-        for size, labels in sizes:
-            if labels is None:
-                factor *= size
-            else:
-                labelled.append(labels)
-        self.products.append(Product(factor, tuple(labelled)))
-
 
 def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
     for value in values:
@@ -198,14 +193,13 @@ def trace_channels(
         module.register_forward_hook(partial(_leave, tracer))
     named = {**dict(shadow.named_parameters()), **dict(shadow.named_buffers())}
     labels = {name: tracer.label(tensor) for name, tensor in named.items()}
-    # A pyramid reads channels for training that inference does not.
-    more = {"pyramid": True} if "pyramid" in inspect.signature(net.forward).parameters else {}
+    has_pyramid = "pyramid" in inspect.signature(net.forward).parameters
     image = torch.empty(1, *size, device="meta", dtype=dtype_of(net))
     for training in (True, False):  # a network may train with more than it runs with
         shadow.train(training)
         tracer.products.clear()
         with tracer:
-            result = shadow(image, **more)
+            result = shadow(image, **({"pyramid": True} if has_pyramid and training else {}))
         for tensor in _tensors([result]):
             for axis in tracer.axes(tensor):
                 tracer.fix(axis, "is the output")

@@ -113,7 +113,7 @@ class _Trial:
         masked, pruned = copy.deepcopy(self.net), copy.deepcopy(self.net)
         mask_channels(masked, groups, kept)
         remove_channels(pruned, groups, kept)
-        expected, found = masked(self.image), pruned(self.image)
+        expected, found = masked(self.image.clone()), pruned(self.image.clone())
         if expected.shape != found.shape or not found.isfinite().all():
             return float("inf")
         scale = max(1.0, expected.abs().max().item())
@@ -142,7 +142,7 @@ def _image(net: nn.Module) -> Tensor:
         for height, width in (ODD, EVEN)
     ]
     try:
-        net(images[0])
+        net(images[0].clone())
     except (RuntimeError, ValueError, AssertionError):
         return images[1]
     return images[0]
