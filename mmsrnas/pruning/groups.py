@@ -157,7 +157,12 @@ def find_sites(net: nn.Module) -> list[ChannelGroup]:
         ValueError: The network has none.
     """
     modules = dict(net.named_modules())
-    sites = [group for group in find_groups(net) if _is_site(group, modules)]
+    sites: list[ChannelGroup] = []
+    ends: set[str] = set()  # a convolution belongs to one site, so that their costs add up
+    for group in find_groups(net):
+        if _is_site(group, modules) and not ends & {group.producer, group.consumer}:
+            sites.append(group)
+            ends |= {group.producer, group.consumer}
     if not sites:
         raise ValueError(
             f"{type(net).__name__} has no pair of convolutions in a block with channels between "

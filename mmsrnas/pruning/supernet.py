@@ -42,7 +42,7 @@ class ChannelNumberSearch(BaseModule):
       released code.
 
     Args:
-        generator: Config of the network; one with a table of sites (``DRNNet``, ``EDSRNet``...).
+        generator: Config of the network; one with such sites (``DRNNet``, ``EDSRNet``...).
         cost: Unit of :meth:`expected_cost`: ``'multi_adds'`` for an output of 1280x720 pixels,
             ``'params'``, or ``dict(type='latency', target=...)`` for milliseconds
             (:class:`~mmsrnas.costs.Cost`).

@@ -109,8 +109,9 @@ def _say_sizes(module: Any) -> None:
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
     elif isinstance(module, _NormBase):
-        tensor = module.running_mean if module.weight is None else module.weight
-        module.num_features = len(tensor)
+        tensors = (module.weight, module.running_mean)
+        sizes = [len(tensor) for tensor in tensors if tensor is not None]
+        module.num_features = sizes[0] if sizes else module.num_features
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
 
@@ -128,12 +129,17 @@ def full_genotype(net: nn.Module, cfg: Mapping[str, Any], sites: bool = True) ->
         The genotype; ``replace(widths=...)`` describes the network after pruning.
 
     Raises:
-        GenotypeError: An argument that is no number, name or list of numbers.
+        GenotypeError: An argument that is no number, name or list of numbers, or a network that
+            lacks channels already.
     """
     own = getattr(net, "genotype", None)
     if isinstance(own, DRCGenotype) and (sites or own.groups):
         return own
     if isinstance(own, DRCGenotype):
+        if own.widths != own.full_widths:
+            raise GenotypeError(
+                "the network has been pruned inside of its blocks already: take the full network."
+            )
         architecture, arguments, base = own.architecture, own.arguments, own.base
     else:
         architecture = type(net).__name__

@@ -4,6 +4,7 @@ import copy
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -104,19 +105,12 @@ class GroupCost:
     def _operators(self) -> list[Term]:
         found = find_channels(self._net[0], self.cost.image_size(self._net[0]))
         place = {group.name: number for number, group in enumerate(self.groups)}
-        number_of = [place.get(group.name) for group in found.groups]
-        return [
-            Term(
-                term.factor,
-                term.shape,
-                tuple(
-                    {number_of[g]: n for g, n in shares.items() if number_of[g] is not None}
-                    for shares in term.shares
-                ),
-                term.conv,
-            )
-            for term in found.terms
-        ]
+        number_of = {g: place[own.name] for g, own in enumerate(found.groups) if own.name in place}
+
+        def ours(shares: Mapping[int, int]) -> dict[int, int]:
+            return {number_of[g]: n for g, n in shares.items() if g in number_of}
+
+        return [replace(t, shares=tuple(map(ours, t.shares))) for t in found.terms]
 
 
 def _convolution(
