@@ -30,7 +30,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from truth.images import Images, held_out_sets, sample_batch, training_images
 from truth.table import append_row
-from truth.training import Recipe, evaluate, initialise, train
+from truth.training import Recipe, evaluate, train
 
 from mmsrnas.analysis.evolution import evolve
 from mmsrnas.analysis.front import Scored, pareto_front
@@ -40,7 +40,13 @@ from mmsrnas.datasets import imresize
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.latency import measure_all
-from mmsrnas.models import DLSRNet, ElasticNet, ElasticSupernet, HNASNet
+from mmsrnas.models import (
+    DLSRNet,
+    ElasticNet,
+    ElasticSupernet,
+    HNASNet,
+    init_unit_variance,
+)
 from mmsrnas.models.elastic.cost import ChainCost
 from mmsrnas.models.elastic.modules import LinearAnchor
 from mmsrnas.registry import MODELS
@@ -68,7 +74,7 @@ def build_supernet() -> ElasticSupernet:
     return ElasticSupernet(
         num_cells=tuple(range(3, 13)),
         mid_channels=(8, 16, 24, 32),
-        ops=("conv_3x3", "gate_3x3"),
+        ops=("conv_3x3",),
         activations=("leaky_relu",),  # the runtime fuses it into the convolution
         cells_per_stage=4,
         upscale_factor=SCALE,
@@ -173,6 +179,10 @@ def train_supernet(folder: Path, images: Images, recipe: Recipe) -> tuple[Elasti
     cfg: dict = dict(type="mmsrnas.ElasticSupernet", num_cells=(1,), mid_channels=(1,))
     editor = SandwichEditor(generator=cfg, pixel_loss=dict(type="L1Loss"))
     editor.generator = net
+    low, _ = sample_batch(
+        images, recipe.batch_size, recipe.patch_size, SCALE, np.random.default_rng(0)
+    )
+    init_unit_variance(net, low, architectures=net.space.cover())
     editor.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), recipe.lr, eps=1e-8 / 255)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.iterations)
@@ -405,7 +415,7 @@ def start(net: Any, images: Images, recipe: Recipe, seed: int) -> None:
         return
     rng = np.random.default_rng(seed)
     low, _ = sample_batch(images, recipe.batch_size, recipe.patch_size, SCALE, rng)
-    initialise(net, low, skip=[net.anchor])
+    init_unit_variance(net, low)
 
 
 def front_row(spec: dict, seed: int, images: Images, sets: dict, recipe: Recipe) -> dict:
