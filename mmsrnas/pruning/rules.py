@@ -54,6 +54,18 @@ def pointwise(tracer: ChannelTracer, call: Call) -> None:
     tracer.set(result, axes)
 
 
+@rule("new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided")
+def another(tracer: ChannelTracer, call: Call) -> None:
+    """A new tensor with nothing of the old one but its type."""
+
+
+@rule("native_dropout")
+def dropout(tracer: ChannelTracer, call: Call) -> None:
+    """Index by index, with a mask beside the result."""
+    for tensor in call.result:
+        tracer.set(tensor, tracer.axes(call["input"]))
+
+
 @rule("convolution")
 def convolution(tracer: ChannelTracer, call: Call) -> None:
     """Dense, grouped, depthwise, transposed."""

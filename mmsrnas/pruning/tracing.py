@@ -194,8 +194,9 @@ def trace_channels(
     named = {**dict(shadow.named_parameters()), **dict(shadow.named_buffers())}
     labels = {name: tracer.label(tensor) for name, tensor in named.items()}
     has_pyramid = "pyramid" in inspect.signature(net.forward).parameters
-    image = torch.empty(1, *size, device="meta", dtype=dtype_of(net))
     for training in (True, False):  # a network may train with more than it runs with
+        # Batch normalisation behind a pooling does not train on one image.
+        image = torch.empty(1 + training, *size, device="meta", dtype=dtype_of(net))
         shadow.train(training)
         tracer.products.clear()
         with tracer:

@@ -139,10 +139,10 @@ class Random(nn.Module):
 class Attention(nn.Module):
     def __init__(self, width):
         super().__init__()
-        self.conv = nn.Conv2d(width, width, 1)
+        self.conv, self.norm = nn.Conv2d(width, width, 1), nn.BatchNorm2d(width)
 
     def forward(self, x):
-        return x * torch.sigmoid(self.conv(F.adaptive_avg_pool2d(x, 1)))
+        return x * torch.sigmoid(self.norm(self.conv(F.adaptive_avg_pool2d(x, 1))))
 
 
 class Linear(nn.Linear):
@@ -156,7 +156,7 @@ class Norm(nn.LayerNorm):
 
 
 KINDS = ["add", "mul", "cat", "gate", "conv", "transposed", "group", "shuffle", "depthwise"]
-KINDS += ["norm", "prelu", "layernorm", "attention", "linear", "blur", "act"]
+KINDS += ["norm", "prelu", "layernorm", "attention", "linear", "blur", "act", "dropout"]
 
 
 def _layer(kind, width, new):
@@ -176,6 +176,7 @@ def _layer(kind, width, new):
         "linear": lambda: Linear(width, width),
         "blur": lambda: nn.AvgPool2d(3, 1, 1),
         "act": lambda: nn.GELU(),
+        "dropout": lambda: nn.Sequential(nn.Dropout(0.5), nn.Dropout2d(0.5)),
     }[kind]()
 
 
