@@ -8,4 +8,6 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1),
 )
 param_scheduler = dict(type="CosineAnnealingLR", by_epoch=False, T_max=300000, eta_min=1e-6)
+# Plain chains learn late from the default initialisation.
+custom_hooks = [dict(type="mmsrnas.UnitVarianceHook")]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=300000, val_interval=5000)
