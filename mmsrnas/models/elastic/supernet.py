@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmsrnas.genotypes import ELASTIC_OPS, ElasticGenotype
+from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.models.paths import RankedPaths
 from mmsrnas.registry import MODELS
 
@@ -33,7 +33,8 @@ class ElasticSupernet(RankedPaths):
     Args:
         num_cells: Numbers of blocks to choose from, rising.
         mid_channels: Widths to choose from, rising.
-        ops: Operations to choose from.
+        ops: Operations to choose from. Several of them share badly: in the chains that are drawn,
+            every mixture of operations makes other features of the same weights.
         activations: Activations to choose from.
         cells_per_stage: Successive blocks of the same width.
         anchor: Interpolation that the output is added to, ``'linear'``, ``'nearest'`` or
@@ -52,8 +53,8 @@ class ElasticSupernet(RankedPaths):
         self,
         num_cells: Sequence[int] = (4, 6, 8, 10, 12, 14, 16),
         mid_channels: Sequence[int] = (16, 24, 32, 48),
-        ops: Sequence[str] = ELASTIC_OPS,
-        activations: Sequence[str] = ("silu", "gelu"),
+        ops: Sequence[str] = ("conv_3x3",),
+        activations: Sequence[str] = ("leaky_relu",),
         cells_per_stage: int = 4,
         anchor: str = "linear",
         upscale_factor: int = 2,

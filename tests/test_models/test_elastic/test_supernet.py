@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from mmsrnas.genotypes import GenotypeError
+from mmsrnas.genotypes import ELASTIC_OPS, GenotypeError
 from mmsrnas.models import ElasticSupernet
 from mmsrnas.models.supernet import PathSupernet, RankedSupernet
 
 
 def supernet(**kwargs):
     torch.manual_seed(0)
-    sizes = dict(num_cells=(1, 2, 4), mid_channels=(4, 6, 8), cells_per_stage=2)
-    net = ElasticSupernet(**sizes | kwargs).double()
+    choices = dict(ops=ELASTIC_OPS, num_cells=(1, 2, 4), mid_channels=(4, 6, 8), cells_per_stage=2)
+    net = ElasticSupernet(**choices | kwargs).double()
     for parameter in net.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return net
