@@ -1,5 +1,6 @@
 """Supernets, networks and losses; none of them needs ``mmagic.models``."""
 
+from .compact import CompactNet
 from .dlsr import DLSRNet, DLSRSupernet
 from .drn import DRNNet, DualNet
 from .elastic import ElasticNet, ElasticSupernet
@@ -15,6 +16,7 @@ from .losses import (
 )
 
 __all__ = [
+    "CompactNet",
     "ComplexityLoss",
     "DLSRNet",
     "DLSRSupernet",
