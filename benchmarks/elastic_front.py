@@ -30,7 +30,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 from truth.images import Images, held_out_sets, sample_batch, training_images
 from truth.table import append_row
-from truth.training import Recipe, evaluate, initialise, train
+from truth.training import Recipe, evaluate, train
 
 from mmsrnas.analysis.evolution import evolve
 from mmsrnas.analysis.front import Scored, pareto_front
@@ -40,7 +40,13 @@ from mmsrnas.datasets import imresize
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.latency import measure_all
-from mmsrnas.models import DLSRNet, ElasticNet, ElasticSupernet, HNASNet
+from mmsrnas.models import (
+    DLSRNet,
+    ElasticNet,
+    ElasticSupernet,
+    HNASNet,
+    init_unit_variance,
+)
 from mmsrnas.models.elastic.cost import ChainCost
 from mmsrnas.models.elastic.modules import LinearAnchor
 from mmsrnas.registry import MODELS
@@ -405,7 +411,7 @@ def start(net: Any, images: Images, recipe: Recipe, seed: int) -> None:
         return
     rng = np.random.default_rng(seed)
     low, _ = sample_batch(images, recipe.batch_size, recipe.patch_size, SCALE, rng)
-    initialise(net, low, skip=[net.anchor])
+    init_unit_variance(net, low)
 
 
 def front_row(spec: dict, seed: int, images: Images, sets: dict, recipe: Recipe) -> dict:

@@ -7,6 +7,7 @@ from .hooks import (
     FiniteCheckHook,
     GenotypeHook,
     SearchEarlyStopHook,
+    UnitVarianceHook,
 )
 from .optim import AutocastOptimWrapper, CosinePolyLR, SearchOptimWrapperConstructor
 from .runner import RLSearchLoop, RLSearchRunner
@@ -24,5 +25,6 @@ __all__ = [
     "RLSearchRunner",
     "SearchEarlyStopHook",
     "SearchOptimWrapperConstructor",
+    "UnitVarianceHook",
     "find_supernet",
 ]

@@ -14,6 +14,7 @@ from .losses import (
     SSIMLoss,
     SumLoss,
 )
+from .unit_variance import init_unit_variance
 
 __all__ = [
     "CompactNet",
@@ -34,4 +35,5 @@ __all__ = [
     "HiNASSupernet",
     "SSIMLoss",
     "SumLoss",
+    "init_unit_variance",
 ]

@@ -18,7 +18,11 @@ MODEL = dict(
     pixel_loss=dict(type="L1Loss"),
     data_preprocessor=dict(type="DataPreprocessor", mean=[0.0] * 3, std=[255.0] * 3),
 )
-HOOKS = [dict(type="mmsrnas.ExactResumeHook"), dict(type="mmsrnas.GenotypeHook")]
+HOOKS = [
+    dict(type="mmsrnas.ExactResumeHook"),
+    dict(type="mmsrnas.GenotypeHook"),
+    dict(type="mmsrnas.UnitVarianceHook"),
+]
 
 
 def options(optimizer="Adam", **kwargs):

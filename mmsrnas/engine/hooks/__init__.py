@@ -8,6 +8,7 @@ from .exact_resume_hook import ExactResumeHook
 from .finite_check_hook import FiniteCheckHook
 from .genotype_hook import GenotypeHook
 from .search_early_stop_hook import SearchEarlyStopHook
+from .unit_variance_hook import UnitVarianceHook
 
 __all__ = [
     "ArchOptimizerHook",
@@ -18,4 +19,5 @@ __all__ = [
     "FiniteCheckHook",
     "GenotypeHook",
     "SearchEarlyStopHook",
+    "UnitVarianceHook",
 ]

@@ -101,6 +101,8 @@ class LinearAnchor(nn.Conv2d):
         upscale_factor: Ratio of the sizes.
     """
 
+    initialised = True  # `init_unit_variance` leaves it as it is
+
     def __init__(self, channels: int, upscale_factor: int) -> None:
         super().__init__(channels, channels * upscale_factor**2, TAPS)
         middle = slice(TAPS // 2 * upscale_factor, (TAPS // 2 + 1) * upscale_factor)
