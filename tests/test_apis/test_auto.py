@@ -128,7 +128,9 @@ def small_plan(photos, out, **options):
 def test_plan_is_a_folder_of_configs_that_stay_as_they_are_edited(photos, tmp_path, tiny):
     made = small_plan(photos, tmp_path / "auto")
     assert sum(made.crops.values()) == 9 and made.iters == dict.fromkeys(made.iters, 4)
-    assert "Budget: 20,000 parameters. Search, elastic: chains of" in str(made) and "compact (" in str(made)
+    assert "Budget: 20,000 parameters. Search, elastic: chains of" in str(
+        made
+    ) and "compact (" in str(made)
     cfg = Config.fromfile(made.config("search"))
     assert cfg.test_evaluator[0].metrics[0].prefix == "photos"
     config = made.config("train")

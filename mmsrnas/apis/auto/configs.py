@@ -153,7 +153,7 @@ def optimizer(lr: float) -> Values:
     return dict(type="OptimWrapper", optimizer=adam, clip_grad=dict(max_norm=1))
 
 
-def training(model: Values, iters: int, lr: float, seed: int) -> Values:
+def training(model: Values, iters: int, lr: float, seed: int, unit_variance: bool) -> Values:
     """A training with a short warm-up and a cosine.
 
     Args:
@@ -161,6 +161,8 @@ def training(model: Values, iters: int, lr: float, seed: int) -> Values:
         iters: Iterations.
         lr: Learning rate.
         seed: Of the run.
+        unit_variance: Start from features of unit variance, without which plain chains learn
+            nothing in a short training.
     """
     return dict(
         _base_=["runtime.py", "data.py"],
@@ -169,6 +171,7 @@ def training(model: Values, iters: int, lr: float, seed: int) -> Values:
         randomness=dict(seed=seed),
         default_hooks=dict(
             logger=dict(interval=max(1, min(50, iters // 40))),
+            **({"unit_variance": dict(type="mmsrnas.UnitVarianceHook")} if unit_variance else {}),
             checkpoint=dict(
                 type="mmsrnas.CheckpointHook",
                 interval=max(1, iters // 10),

@@ -16,12 +16,22 @@ from .search import Search, derived
 if TYPE_CHECKING:  # which imports this module
     from .planning import Plan
 
-__all__ = ["SEARCH_LR", "STEPS", "TRAININGS", "derive_network", "plan_search", "search_config"]
+__all__ = [
+    "SEARCH_LR",
+    "STEPS",
+    "TRAININGS",
+    "UNIT_VARIANCE",
+    "derive_network",
+    "plan_search",
+    "search_config",
+]
 
 TRAININGS = ("train",)
 STEPS = 2
 """A step of the weights and one of the architecture."""
 SEARCH_LR = 2e-3
+UNIT_VARIANCE = False
+"""It ends higher from its own start."""
 MID_CHANNELS = 24
 
 

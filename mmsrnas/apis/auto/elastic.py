@@ -24,7 +24,15 @@ from .search import Search, derived
 if TYPE_CHECKING:  # which imports this module
     from .planning import Plan
 
-__all__ = ["SEARCH_LR", "STEPS", "TRAININGS", "derive_network", "plan_search", "search_config"]
+__all__ = [
+    "SEARCH_LR",
+    "STEPS",
+    "TRAININGS",
+    "UNIT_VARIANCE",
+    "derive_network",
+    "plan_search",
+    "search_config",
+]
 
 TRAININGS = ("train", "finetune")
 """Trainings of the network; a short trial of each says which is better."""
@@ -32,6 +40,7 @@ TRAININGS = ("train", "finetune")
 STEPS = 1
 SEARCH_LR = 3e-4
 """At the rate of single networks the large ones fall behind: their shared kernels move too far."""
+UNIT_VARIANCE = True
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128)
 OP = "conv_3x3"
 DEPTHS_AT_BUDGET = range(2, 17)

@@ -265,7 +265,8 @@ def _write_configs(plan: Plan) -> None:
                 lr, change = LR / 2, {"load_from": str(plan.inherited.resolve())}
         else:
             comment = "Trains a hand-made network of the same cost, which the search has to beat."
-        values = configs.training(model, plan.iters[name], lr, seed) | change
+        unit_variance = name in plan.handmade or method.UNIT_VARIANCE
+        values = configs.training(model, plan.iters[name], lr, seed, unit_variance) | change
         if name == "search":
             values = method.search_config(values, data)
         configs.write_config(plan.config(name), comment, values)
