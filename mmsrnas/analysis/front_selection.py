@@ -23,9 +23,9 @@ from .plots import plot_front
 
 __all__ = ["SelectedFront", "held_out_images", "inherited_psnr", "select_front"]
 
-NEAR = 0.88
-"""Networks that use this share of a budget are compared with each other."""
-MAX_NEAR = 64
+NEAR = 0.75
+"""Least ratio of budget and cost of networks that are compared by their quality alone."""
+MAX_NEAR = 96
 
 
 def select_front(
@@ -76,8 +76,8 @@ def held_out_images(
     Raises:
         ValueError: There is no image.
     """
-    preprocess: Any = editor.data_preprocessor
-    scale = upscale_factor_of(editor.generator)
+    parts: Any = editor
+    preprocess, scale = parts.data_preprocessor, upscale_factor_of(parts.generator)
     batches = Runner.build_dataloader(dict(dataloader), seed=0)
     images = [_middle(preprocess(batch, True), crop, scale) for batch in batches]
     if not images:
@@ -137,9 +137,8 @@ class SelectedFront:
     def ranked(self, budget: float) -> list[Genotype]:
         """Genotypes in the order in which a budget prefers them.
 
-        First those that use most of it, or exceed it by little, in case that costs are corrected:
-        a short training underrates large networks, so that only networks of about the same cost are
-        compared. Then the front, the dearest first.
+        First those of about the same cost, the best first, also above the budget, in case that
+        costs are corrected; then the front, the dearest first.
 
         Args:
             budget: The budget, in the unit of the costs.

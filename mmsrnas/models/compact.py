@@ -1,10 +1,13 @@
 """Compact: a plain chain of convolutions, the hand-made network that a search has to beat."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmsrnas.models.elastic.modules import LinearAnchor, interpolate
 from mmsrnas.registry import MODELS
 
 __all__ = ["CompactNet"]
@@ -22,6 +25,8 @@ class CompactNet(BaseModule):
         in_channels: Channels of the images.
         mid_channels: Channels of the features.
         num_convs: Convolutions between the first and the last.
+        anchor: Interpolation that the output is added to: ``'nearest'`` as published, or
+            ``'linear'``, a learned one that spares a short training to learn interpolation.
         init_cfg: Initialisation config of mmengine.
 
     Source: arXiv 2107.10833, https://github.com/xinntao/Real-ESRGAN.
@@ -35,6 +40,7 @@ class CompactNet(BaseModule):
         in_channels: int = 3,
         mid_channels: int = 64,
         num_convs: int = 16,
+        anchor: Literal["nearest", "linear"] = "nearest",
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -45,6 +51,8 @@ class CompactNet(BaseModule):
             layers += [nn.Conv2d(source, mid_channels, 3, padding=1), nn.PReLU(mid_channels)]
         outputs = in_channels * upscale_factor**2
         self.body = nn.ModuleList([*layers, nn.Conv2d(mid_channels, outputs, 3, padding=1)])
+        linear = anchor == "linear" and upscale_factor > 1
+        self.anchor = LinearAnchor(in_channels, upscale_factor) if linear else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Super-resolves or denoises.
@@ -59,5 +67,6 @@ class CompactNet(BaseModule):
         features = x.contiguous(memory_format=torch.channels_last)
         for layer in self.body:
             features = layer(features)
-        base = x if scale == 1 else F.interpolate(x, scale_factor=float(scale), mode="nearest")
-        return F.pixel_shuffle(features, scale) + base
+        if self.anchor is not None:
+            return F.pixel_shuffle(features + self.anchor(x), scale)
+        return F.pixel_shuffle(features, scale) + interpolate(x, "nearest", scale)

@@ -110,7 +110,9 @@ def _config_of(checkpoint: Path) -> Any:
 
 
 def _quality(plan: Plan, make: Make, pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> Row:
-    protocol = dict(crop_border=plan.scale, convert_to="Y") if plan.scale > 1 else {}
+    protocol: dict[str, Any] = (
+        dict(crop_border=plan.scale, convert_to="Y") if plan.scale > 1 else {}
+    )
     images = [(torch.from_numpy(hr), torch.from_numpy(make(lr))) for lr, hr in pairs]
     row: Row = {}
     for name, metric_type in (("psnr", PSNR), ("ssim", SSIM)):

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ SEARCH_LR = 3e-4
 """At the rate of single networks the large ones fall behind: their shared kernels move too far."""
 UNIT_VARIANCE = True
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128)
-OP = "conv_3x3"
+OP: Literal["conv_3x3"] = "conv_3x3"
 DEPTHS_AT_BUDGET = range(2, 17)
 """Blocks that a chain of one width has at the budget, for that width to be searched."""
 MAX_WIDTHS = 3
@@ -74,8 +74,7 @@ def plan_search(budget: Budget, upscale_factor: int, seed: int) -> Search:
     cost = ChainCost(budget.cost)
 
     def chain(depth: int, width: int) -> ElasticGenotype:
-        ops, widths = (OP,) * depth, (width,) * depth
-        return ElasticGenotype(ops, widths, upscale_factor=upscale_factor)
+        return ElasticGenotype((OP,) * depth, (width,) * depth, upscale_factor=upscale_factor)
 
     depths: dict[int, int] = {}
     for width in WIDTHS:

@@ -36,6 +36,7 @@ def handmade_networks(budget: Budget, upscale_factor: int) -> dict[str, dict[str
     """
     edsr = dict(type="EDSRNet", in_channels=3, out_channels=3, upscale_factor=upscale_factor)
     compact = dict(type="mmsrnas.CompactNet", in_channels=3, upscale_factor=upscale_factor)
+    compact["anchor"] = "linear"  # as elastic networks have
     kinds = {"compact": [compact | {"num_convs": depth} for depth in (1, 4, 8, 16)]}
     if upscale_factor > 1:
         kinds["edsr"] = [edsr | {"num_blocks": depth} for depth in (2, 4, 8)]
