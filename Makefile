@@ -36,11 +36,12 @@ demo-hnas: venv  ## search by reinforcement learning, beside random search
 test: lint  ## formatting, lint and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-fuzz: venv  ## 20,000 mutations of the genotypes of every method
-	FUZZ=20000 $(BIN)/python -m pytest tests/test_genotypes/test_fuzz.py
+fuzz: venv  ## 100,000 mutations of genotypes, and as many of annotation files
+	FUZZ=20000 $(BIN)/python -m pytest tests/test_genotypes/test_fuzz.py  # of each of five methods
+	FUZZ=100000 $(BIN)/python -m pytest tests/test_datasets/test_fuzz.py
 
-soak: venv  ## 60 kills of every strategy: each run must end with the bits of the whole one
-	$(BIN)/python benchmarks/kill_campaign.py --kills 60
+soak: venv  ## 100 kills of every strategy: each run must end with the bits of the whole one
+	$(BIN)/python benchmarks/kill_campaign.py --kills 100
 
 bench: venv  ## costs of the search steps against their references; fails where a count has changed
 	$(BIN)/python benchmarks/bench.py $(BENCH)

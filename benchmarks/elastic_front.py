@@ -74,7 +74,7 @@ def build_supernet() -> ElasticSupernet:
     return ElasticSupernet(
         num_cells=tuple(range(3, 13)),
         mid_channels=(8, 16, 24, 32),
-        ops=("conv_3x3", "gate_3x3"),
+        ops=("conv_3x3",),
         activations=("leaky_relu",),  # the runtime fuses it into the convolution
         cells_per_stage=4,
         upscale_factor=SCALE,
@@ -179,6 +179,10 @@ def train_supernet(folder: Path, images: Images, recipe: Recipe) -> tuple[Elasti
     cfg: dict = dict(type="mmsrnas.ElasticSupernet", num_cells=(1,), mid_channels=(1,))
     editor = SandwichEditor(generator=cfg, pixel_loss=dict(type="L1Loss"))
     editor.generator = net
+    low, _ = sample_batch(
+        images, recipe.batch_size, recipe.patch_size, SCALE, np.random.default_rng(0)
+    )
+    init_unit_variance(net, low, architectures=net.space.cover())
     editor.train().to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(net.parameters(), recipe.lr, eps=1e-8 / 255)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.iterations)

@@ -1,16 +1,19 @@
 """Kills searches and trainings at random moments, damages their files, and compares the end.
 
-    python benchmarks/kill_campaign.py --kills 60 --out kills.csv
+    python benchmarks/kill_campaign.py --kills 100 --out kills.csv
 
 A trial is a run that is killed five times and then ends; it must end bit-identical to the run that
-nobody touched. The moment of a kill is a number of function calls, drawn with the seed of the
-trial, so that ``--strategy NAME --seed N`` repeats a failure. Before each resume the work dir is
-damaged, moved or copied by a draw of the same seed. Every run is a new process, forked from this
-one after the imports; the networks are tiny, the images of 40x40 pixels.
+nobody touched. The moment of a kill is a CPU time, drawn with the seed of the trial from what is
+left of the run: the kernel ends the process there, be it in the middle of a file. Before each
+resume the work dir is damaged, moved or copied by a draw of the same seed; ``--strategy NAME
+--seed N --kills 5`` repeats a trial. Every run is a new process, forked from this one after the
+imports; the networks are tiny, the images of 40x40 pixels. Trials that are in the table of
+``--out`` already are not run again.
 """
 
 import argparse
 import csv
+import gc
 import os
 import random
 import shutil
@@ -19,17 +22,17 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import mmengine
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/test_engine"))
 
 import tiny_rl_search
 import tiny_search
+from truth.table import append_row
 
 import mmsrnas.engine
 import mmsrnas.models.editors
@@ -37,11 +40,14 @@ import mmsrnas.pruning  # noqa: F401  (all imports before the first fork)
 
 ITERS = 10
 KILLS_PER_TRIAL = 5
+COLUMNS = ("strategy", "seed", "kills", "before each resume", "end", "seconds")
 COMMON = {"iters": ITERS, "save_interval": 2, "val_interval": 4}
 DLSR = {"type": "mmsrnas.DLSRSupernet", "mid_channels": 4, "num_cells": 3}
 HINAS = {"type": "mmsrnas.HiNASSupernet", "upscale_factor": 2, "num_cells": 2, "num_nodes": 1,
          "mid_channels": 4}  # fmt: skip
 DRN = {"type": "mmsrnas.DRNNet", "upscale_factor": 2, "num_blocks": 1, "mid_channels": 8}
+ELASTIC = {"type": "mmsrnas.ElasticSupernet", "num_cells": (1, 2), "mid_channels": (4, 6),
+           "cells_per_stage": 1, "activations": ("silu", "prelu")}  # fmt: skip
 NETWORK = {"type": "mmsrnas.DLSRNet", "genotype": "DLSR_TINY", "mid_channels": 4}
 HOOKS = [
     {"type": "mmsrnas.GenotypeHook"},
@@ -70,6 +76,16 @@ def training(folder: Path, **options: Any) -> None:
     tiny_search.search(folder, supernet=NETWORK, **plain, **data(folder), **COMMON, **options)
 
 
+def elastic(folder: Path, **options: Any) -> None:
+    """Trains the networks of an elastic supernet together."""
+    model = tiny_search.config(folder)["model"]
+    model |= {"type": "mmsrnas.SandwichEditor", "generator": ELASTIC}
+    hooks = [{"type": "mmsrnas.ExactResumeHook"}, HOOKS[0]]
+    wrapper = {"optimizer": {"type": "Adam", "lr": 1e-3}}
+    options |= {"model": model, "custom_hooks": hooks, "optim_wrapper": wrapper}
+    tiny_search.search(folder, **data(folder), **COMMON, **options)
+
+
 def hnas(folder: Path, **options: Any) -> None:
     """Searches by reinforcement learning."""
     hooks = [{"type": "mmsrnas.ExactResumeHook"}, HOOKS[0]]
@@ -94,56 +110,47 @@ STRATEGIES: dict[str, Callable[..., None]] = {
     "drc": gradients({"type": "mmsrnas.ChannelNumberSearch", "generator": DRN,
                       "budget_share": 0.5},
                      {"mode": "bilevel"}),
+    "elastic": elastic,
     "training": training,
 }  # fmt: skip
 
 
-def in_child(function: Callable[..., None], *args: Any, kill_at: int = 0, **kwargs: Any) -> int:
+def in_child(
+    function: Callable[..., None], *args: Any, kill_at: float = 0.0, **kwargs: Any
+) -> float | None:
     """Runs a function in a forked process.
 
     Args:
         function: What to run.
         *args: Its arguments.
+        kill_at: CPU seconds after which the kernel ends the process; 0 is never.
         **kwargs: Its arguments.
-        kill_at: Number of function calls after which the process kills itself; 0 is never.
 
     Returns:
-        Number of function calls of the process, or -1 if it was killed.
+        CPU seconds of the process, or None if it was killed.
 
     Raises:
         RuntimeError: The process failed.
     """
-    counter = tempfile.NamedTemporaryFile("r+")  # noqa: SIM115 (shared with the child)
     pid = os.fork()
     if pid == 0:
-        calls = 0
-
-        def count(frame: Any, event: str, arg: Any) -> None:
-            nonlocal calls
-            if event == "call":
-                calls += 1
-                if calls == kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
         status = 1
         try:
-            sys.setprofile(count)
+            signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which is to end at once, as SIGKILL
+            signal.setitimer(signal.ITIMER_PROF, kill_at)
             function(*args, **kwargs)
-            sys.setprofile(None)
-            counter.write(str(calls))
-            counter.flush()
+            signal.setitimer(signal.ITIMER_PROF, 0)
             status = 0
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status)
-    _, status = os.waitpid(pid, 0)
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
-        return -1
+    _, status, usage = os.wait4(pid, 0)
+    if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
+        return None
     if status:
         raise RuntimeError(f"the run failed with status {status}")
-    counter.seek(0)
-    return int(counter.read())
+    return usage.ru_utime + usage.ru_stime
 
 
 def result(work_dir: Path) -> dict[str, Any]:
@@ -209,14 +216,34 @@ def damage(work_dir: Path, rng: random.Random) -> tuple[Path, str]:
     return work_dir, kind
 
 
-def trial(run: Callable[..., None], folder: Path, calls: int, seed: int, kills: int) -> list[str]:
-    """Kills a run some times and lets it end; returns what was done before each resume."""
+def left(work_dir: Path) -> float:
+    """Share of its iterations that a run has before it."""
+    steps = [int(p.stem[5:]) for p in work_dir.glob("iter_*.pth") if p.stem[5:].isdigit()]
+    return 1 - max((step for step in steps if step <= ITERS), default=0) / ITERS
+
+
+def trial(
+    run: Callable[..., None], folder: Path, cost: tuple[float, float], seed: int, kills: int
+) -> list[str]:
+    """Kills a run some times and lets it end.
+
+    Args:
+        run: The run.
+        folder: Of images and work dirs.
+        cost: CPU seconds of its iterations, and of a resume at the end.
+        seed: Of the trial.
+        kills: How often it is killed.
+
+    Returns:
+        What was done before each resume.
+    """
     rng = random.Random(seed)
     work_dir, done, originals = folder / f"trial_{seed}", [], {}
     while len(done) < kills:
+        seconds = rng.random() * (cost[1] + cost[0] * left(work_dir))
         killed = in_child(run, folder, run=work_dir.name, resume=bool(done),
-                          kill_at=rng.randrange(1, calls)) < 0  # fmt: skip
-        if not killed:  # resumed runs have less to do: begin anew
+                          kill_at=max(seconds, 1e-3)) is None  # fmt: skip
+        if not killed:  # it was quicker than expected: begin anew
             shutil.rmtree(work_dir)
             work_dir.mkdir()
             continue
@@ -238,46 +265,54 @@ def contents(folder: Path) -> dict[str, int]:
     return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
 
+def campaign(name: str, folder: Path, seeds: list[int]) -> Iterator[dict[str, Any]]:
+    """Runs the trials of a strategy; yields the row of each."""
+    run = STRATEGIES[name]
+    tiny_search.write_images(folder)
+    run(folder, run="whole")  # in this process: what it imports, the others need not
+    expected = result(folder / "whole")
+    gc.freeze()
+    whole = in_child(run, folder, run="timed") or 0.0
+    resume = in_child(run, folder, run="timed", resume=True) or 0.0
+    for seed in seeds:
+        start = time.monotonic()
+        try:
+            done = trial(run, folder, (whole - resume, resume), seed, KILLS_PER_TRIAL)
+            verdict = difference(result(folder / f"end_{seed}"), expected) or "identical"
+        except RuntimeError as error:
+            done, verdict = [], str(error)
+        row = (name, seed, KILLS_PER_TRIAL, " / ".join(done), verdict)
+        yield dict(zip(COLUMNS, (*row, round(time.monotonic() - start, 1)), strict=True))
+
+
 def main() -> None:
     """Runs the campaign and writes one row per trial, as soon as it ends."""
     parser = argparse.ArgumentParser(description="Kill runs at random moments")
     parser.add_argument("--strategy", nargs="+", choices=STRATEGIES, default=list(STRATEGIES))
-    parser.add_argument("--kills", type=int, default=60, help="for each strategy")
+    parser.add_argument("--kills", type=int, default=100, help="for each strategy")
     parser.add_argument("--seed", type=int, default=0, help="of the first trial")
-    parser.add_argument("--out", type=Path, help="CSV file")
+    parser.add_argument("--out", type=Path, help="CSV file; its trials are not run again")
     args = parser.parse_args()
-    torch.set_num_threads(1)
-    mmengine.config.config.FormatCode = tiny_search.unformatted  # yapf takes most of the time
-    rows, failed = [], 0
+    tiny_search.quicken()
+    known = set()
+    if args.out and args.out.is_file():
+        with args.out.open(newline="") as file:
+            known = {(row["strategy"], int(row["seed"])) for row in csv.DictReader(file)}
+    seeds = range(args.seed, args.seed + -(-args.kills // KILLS_PER_TRIAL))
+    count = failed = 0
     for name in args.strategy:
+        new = [seed for seed in seeds if (name, seed) not in known]
+        if not new:
+            continue
         with tempfile.TemporaryDirectory() as folder:
-            images = Path(folder)
-            tiny_search.write_images(images)
-            calls = in_child(STRATEGIES[name], images, run="whole")
-            expected = result(images / "whole")
-            for seed in range(args.seed, args.seed + -(-args.kills // KILLS_PER_TRIAL)):
-                start = time.monotonic()
-                try:
-                    done = trial(STRATEGIES[name], images, calls, seed, KILLS_PER_TRIAL)
-                    verdict = difference(result(images / f"end_{seed}"), expected) or "identical"
-                except RuntimeError as error:
-                    done, verdict = [], str(error)
-                failed += verdict != "identical"
-                seconds = round(time.monotonic() - start, 1)
-                rows.append([name, seed, KILLS_PER_TRIAL, " / ".join(done), verdict, seconds])
-                print(*rows[-1], sep=", ", flush=True)
+            for row in campaign(name, Path(folder), new):
+                count += 1
+                failed += row["end"] != "identical"
+                print(*row.values(), sep=", ", flush=True)
                 if args.out:
-                    write(rows, args.out)
-    print(f"{len(rows) - failed} of {len(rows)} trials ended identical")
+                    append_row(args.out, row, COLUMNS)
+    print(f"{count - failed} of {count} trials ended identical")
     raise SystemExit(bool(failed))
-
-
-def write(rows: list[list[Any]], path: Path) -> None:
-    """Writes the table."""
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["strategy", "seed", "kills", "before each resume", "end", "seconds"])
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

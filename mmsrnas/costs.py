@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmsrnas.latency import OperatorTable, Target, default_table_path, parse_target
+from mmsrnas.latency.runtimes import list_operators
 from mmsrnas.sizes import HR_SIZE, in_channels_of, lr_size_of, output_shape, upscale_factor_of
 
 __all__ = [
@@ -98,12 +99,13 @@ class Cost:
             return float(count_params(network))
         if self.type == "multi_adds":
             return float(count_multi_adds(network, input_size or self.image_size(network)))
+        operators = list_operators(network, self.target, input_size)
         # A search is the same whether its table is there already or not.
         with torch.random.fork_rng(devices=[]):
-            missing = self.table.measure_missing(network, input_size)
+            missing = self.table.measure(operators)
         if missing:
             self.table.save(self.path)
-        return self.table.predict(network, input_size)
+        return self.table.total(operators)
 
     def once(self, key: Hashable, build: Callable[[], T]) -> T:
         """What ``build`` makes of this cost, made once for every key and calibration."""

@@ -59,7 +59,7 @@ TRANSFORMS = _child(mmagic.TRANSFORMS, "mmsrnas.datasets")
 MODELS = _child(mmagic.MODELS, "mmsrnas.models", "mmsrnas.models.editors", "mmsrnas.pruning")
 MODEL_WRAPPERS = _child(mmagic.MODEL_WRAPPERS)
 WEIGHT_INITIALIZERS = _child(mmagic.WEIGHT_INITIALIZERS)
-TASK_UTILS = _child(mmagic.TASK_UTILS)
+TASK_UTILS = _child(mmagic.TASK_UTILS, "mmsrnas.models")
 DIFFUSION_SCHEDULERS = _child(mmagic.DIFFUSION_SCHEDULERS)
 
 METRICS = _child(mmagic.METRICS, "mmsrnas.evaluation")

@@ -4,8 +4,8 @@ Works for any supernet. With a budget (``--max-latency 20``, ``--max-multi-adds 
 ``--max-params 300e3``) it is the genotype that the search prefers among those within it, scaled to
 what is left; several budgets, or ``--front N``, give as many genotypes. A search writes its
 genotype by itself at every validation and at its end; this reads it from any other checkpoint of
-the search, which carries its config.  Where sub-networks share trained weights, those of the
-genotype are written beside it (``genotype.pth``).
+the search, which carries its config.  Where sub-networks share trained weights, those of a
+genotype of the search's width are written beside it (``genotype.pth``).
 """
 
 import argparse
@@ -23,10 +23,10 @@ from mmsrnas.costs import Cost
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.supernet import require_supernet
 from mmsrnas.files import atomic_write
-from mmsrnas.genotypes import Genotype
+from mmsrnas.genotypes import Genotype, GenotypeError
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.latency import NoisyMeasurementError, parse_target
-from mmsrnas.models.supernet import SandwichSupernet
+from mmsrnas.models.supernet import PathSupernet
 from mmsrnas.registry import MODELS
 
 
@@ -130,8 +130,8 @@ def main() -> None:
         supernet = build_supernet(cfg, checkpoint)
         for number, genotype in enumerate(derive_within(args, supernet)):
             out = write(args, checkpoint, genotype, number)
-            if isinstance(supernet, SandwichSupernet):
-                write_weights(supernet.extract(genotype), out.with_suffix(".pth"))
+            if isinstance(supernet, PathSupernet):
+                write_weights(supernet, genotype, out.with_suffix(".pth"))
     except (CheckpointError, FileNotFoundError, ValueError, NoisyMeasurementError) as error:
         raise SystemExit(str(error)) from None
 
@@ -156,8 +156,13 @@ def write(
     return out
 
 
-def write_weights(network: Any, path: Path) -> None:
-    """Writes the weights of a network as those of an editor's generator."""
+def write_weights(supernet: Any, genotype: Genotype, path: Path) -> None:
+    """Writes the shared weights of a genotype as those of an editor's generator."""
+    try:
+        network = supernet.extract(genotype)
+    except GenotypeError:
+        print("No shared weights: width or depth are not those of the search.")
+        return
     state = {f"generator.{name}": value for name, value in network.state_dict().items()}
     meta = {"genotype": network.genotype.to_dict()}
     with atomic_write(path) as partial:

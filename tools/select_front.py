@@ -1,4 +1,4 @@
-"""Finds the front of a trained elastic supernet: ``python tools/select_front.py WORK_DIR``.
+"""Finds the front of a supernet trained by paths: ``python tools/select_front.py WORK_DIR``.
 
 Judges sub-networks with their shared weights on held-out images, by NSGA-II, or all of them where
 they are few.  Writes the front as genotypes, a table of everything that was judged, a picture, and
@@ -19,13 +19,13 @@ from mmsrnas.costs import COSTS, Cost
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.latency import parse_target
-from mmsrnas.models.supernet import SandwichSupernet
+from mmsrnas.models.supernet import PathSupernet
 from mmsrnas.registry import MODELS
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
-    parser = argparse.ArgumentParser(description="Select the front of an elastic supernet")
+    parser = argparse.ArgumentParser(description="Select the front of a supernet")
     parser.add_argument("checkpoint", type=Path, help="checkpoint, or work dir of a search")
     parser.add_argument("--config", help="search config, where the checkpoint does not hold it")
     parser.add_argument("--out", type=Path, help="default: folder 'front' beside the checkpoint")
@@ -53,7 +53,7 @@ def load_search(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Confi
     check_datasets(cfg, "val")
     init_default_scope(cfg.get("default_scope", "mmagic"))
     editor = MODELS.build(cfg.model)
-    if not isinstance(editor.generator, SandwichSupernet):
+    if not isinstance(editor.generator, PathSupernet):
         raise TypeError(
             f"model.generator is {type(editor.generator).__name__}, whose sub-networks cannot be "
             "judged with shared weights; tools/derive.py reads the genotype of other searches."

@@ -12,7 +12,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from mmsrnas.apis.config import ConfigOptions, read_config
-from mmsrnas.checkpoint import CheckpointError
+from mmsrnas.checkpoint import CheckpointError, find_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.hooks import CheckpointFitHook
 from mmsrnas.registry import RUNNERS
@@ -26,9 +26,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--resume",
         nargs="?",
-        const="auto",
+        const="latest",
         metavar="CHECKPOINT",
-        help="continue from a checkpoint; without a value, from the latest one in the work dir",
+        help="continue from a checkpoint; without a value, from the latest one in the work dir; "
+        "'auto' does so where there is one, and starts the run where there is none",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     parser.add_argument(
@@ -82,17 +83,23 @@ def enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def resume(cfg: Config, checkpoint: str) -> None:
-    """Sets ``resume`` and ``load_from``; ``auto`` leaves the choice of the checkpoint to mmengine.
+    """Sets ``resume`` and ``load_from``.
 
-    A run that was killed before its first checkpoint starts over, as requeued jobs need it.
+    Args:
+        cfg: Config of the run.
+        checkpoint: File or URL; ``'latest'`` is the newest whole checkpoint of the work dir, which
+            must be there; ``'auto'`` too, and changes nothing where there is none.
     """
-    if checkpoint == "auto":
-        if not Path(cfg.work_dir).is_dir():
+    if checkpoint in ("latest", "auto"):
+        try:
+            checkpoint = str(find_checkpoint(cfg.work_dir))
+        except FileNotFoundError as error:
+            if checkpoint == "auto":
+                return
             raise SystemExit(
-                f"--resume: there is no earlier run in {cfg.work_dir}; check --work-dir, "
-                "or leave --resume out to start from the beginning"
-            )
-        checkpoint = None
+                f"--resume: there is no earlier run in {cfg.work_dir} to continue ({error}) Check "
+                "--work-dir, or start from the beginning: leave --resume out, or --resume auto"
+            ) from None
     elif "://" not in checkpoint and not Path(checkpoint).is_file():
         raise SystemExit(f"--resume: checkpoint {checkpoint} does not exist")
     cfg.resume = True

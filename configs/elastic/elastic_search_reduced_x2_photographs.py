@@ -5,14 +5,7 @@ _base_ = [
     "../_base_/schedules/elastic_search.py",
 ]
 
-model = dict(
-    generator=dict(
-        num_cells=(2, 4, 6, 8),
-        mid_channels=(8, 16, 24),
-        ops=("conv_3x3", "gate_3x3"),
-        cells_per_stage=4,
-    )
-)
+model = dict(generator=dict(num_cells=(2, 4, 6, 8), mid_channels=(8, 16, 24), cells_per_stage=4))
 
 # The photographs of the architecture judge: whole ones, not patches.
 val_dataloader = dict(

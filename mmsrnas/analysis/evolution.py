@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from mmsrnas.genotypes import Genotype
-from mmsrnas.models.supernet import SandwichSpace
+from mmsrnas.models.supernet import PathSpace, SandwichSpace
 
 from .front import Scored
 
@@ -20,9 +20,7 @@ Judge = Callable[[Any], tuple[float, float]]
 """Says PSNR in dB and cost of a genotype."""
 
 
-def search_front(
-    space: SandwichSpace, judge: Judge, evaluations: int, seed: int = 0
-) -> list[Scored]:
+def search_front(space: PathSpace, judge: Judge, evaluations: int, seed: int = 0) -> list[Scored]:
     """Judges networks of a space: all where they are few, those that NSGA-II proposes otherwise.
 
     Args:
@@ -39,9 +37,7 @@ def search_front(
     return evolve(space, judge, evaluations, seed)
 
 
-def random_search(
-    space: SandwichSpace, judge: Judge, evaluations: int, seed: int = 0
-) -> list[Scored]:
+def random_search(space: PathSpace, judge: Judge, evaluations: int, seed: int = 0) -> list[Scored]:
     """Judges different random networks, what every other search has to beat."""
     generator = torch.Generator().manual_seed(seed)
     found: dict[Genotype, None] = {}
@@ -51,7 +47,7 @@ def random_search(
 
 
 def evolve(
-    space: SandwichSpace,
+    space: PathSpace,
     judge: Judge,
     evaluations: int,
     seed: int = 0,
@@ -59,7 +55,8 @@ def evolve(
 ) -> list[Scored]:
     """NSGA-II (IEEE TEVC 6(2), 2002) over the tokens of a space, for high PSNR and low cost.
 
-    The first population holds the largest and the smallest networks. Needs the package pymoo.
+    The first population holds the largest and the smallest networks, where the space knows them.
+    Needs the package pymoo.
 
     Args:
         space: The space.
@@ -96,7 +93,7 @@ def evolve(
     return list(judged.values())
 
 
-def _nsga2(space: SandwichSpace, population: int, seed: int) -> Any:
+def _nsga2(space: PathSpace, population: int, seed: int) -> Any:
     """The algorithm, ready to propose rows of tokens."""
     try:
         from pymoo.algorithms.moo.nsga2 import NSGA2
@@ -123,7 +120,9 @@ def _nsga2(space: SandwichSpace, population: int, seed: int) -> Any:
         def _do(self, problem: Any, X: Any, **kwargs: Any) -> Any:  # noqa: N803
             return _canonical(space, X)
 
-    rows = space.sandwich(population - 2, torch.Generator().manual_seed(seed))
+    draws = torch.Generator().manual_seed(seed)
+    sized = isinstance(space, SandwichSpace)
+    rows = space.sandwich(population - 2, draws) if sized else space.batch(population, draws)
     # The annotations of pymoo name the defaults for real numbers, not what it takes.
     operators: dict[str, Any] = dict(
         sampling=_canonical(space, rows), crossover=UX(), mutation=Redraw(), repair=Canonical()

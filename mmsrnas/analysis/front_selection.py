@@ -1,7 +1,7 @@
 """The front of a trained supernet: quality of sub-networks with shared weights, over cost."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsrnas.costs import Cost
 from mmsrnas.evaluation.metrics import PSNR
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
 from mmsrnas.genotypes.drawing import draw_genotype
+from mmsrnas.models.bn_calibration import estimate_statistics
 from mmsrnas.sizes import upscale_factor_of
 
 from .evolution import search_front
@@ -39,7 +41,7 @@ def select_front(
     """Judges sub-networks of a supernet and keeps those that no other beats.
 
     Args:
-        editor: Editor whose generator is a :class:`~mmsrnas.models.supernet.SandwichSupernet`.
+        editor: Editor whose generator is a :class:`~mmsrnas.models.supernet.PathSupernet`.
         dataloader: Config of the dataloader of held-out images.
         cost: What is to be low.
         evaluations: Sub-networks that are judged; all where there are less.
@@ -99,13 +101,18 @@ def _middle(batch: dict, crop: int, scale: int) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def inherited_psnr(network: nn.Module, images: Iterable[tuple[Tensor, Tensor]]) -> float:
+def inherited_psnr(network: nn.Module, images: Sequence[tuple[Tensor, Tensor]]) -> float:
     """Mean PSNR in dB of a network, on luma of colour images and rounded to 8 bits.
 
+    Statistics of batch normalisation, which shared weights have of many networks, are estimated
+    anew on the LR images.
+
     Args:
-        network: The network.
+        network: The network, whose running statistics change.
         images: LR and HR images ``(1, C, H, W)`` in [0, 1].
     """
+    if any(isinstance(module, _BatchNorm) for module in network.modules()):
+        estimate_statistics(network, network, (lr for lr, _ in images))
     values = []
     for lr, hr in images:
         scale = hr.shape[-1] // lr.shape[-1]

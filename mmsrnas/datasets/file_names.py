@@ -9,7 +9,8 @@ from .image_io import IMAGE_SUFFIXES, printable
 
 __all__ = ["NameTemplate", "files_of", "read_annotation", "require_utf8"]
 
-SIZE = re.compile(r"\s+\(\s*\d+(\s*,\s*\d+)*\s*\)$")  # mmagic's lists note '(480,480,3)'
+# mmagic's lists note '(480,480,3)'. The search starts once in a row of spaces, however long.
+SIZE = re.compile(r"(?<!\s)\s+\(\s*\d+(\s*,\s*\d+)*\s*\)$")
 
 
 class NameTemplate:

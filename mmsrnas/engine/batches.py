@@ -12,6 +12,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 from mmsrnas.registry import DATA_SAMPLERS
 
 from .random_state import seeded
+from .workers import leaving_signals_to_parent
 
 __all__ = ["BatchStream", "Stream", "training_stream"]
 
@@ -100,7 +101,7 @@ class BatchStream:
             collate_fn=source.collate_fn,
             pin_memory=source.pin_memory,
             timeout=source.timeout,
-            worker_init_fn=source.worker_init_fn,
+            worker_init_fn=leaving_signals_to_parent(source.worker_init_fn),
             multiprocessing_context=source.multiprocessing_context,
             prefetch_factor=source.prefetch_factor,
             # Else the start of the workers draws from the random numbers of the process.

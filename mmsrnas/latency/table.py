@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,7 +116,14 @@ class OperatorTable:
         Raises:
             NoisyMeasurementError: The times vary too much, several times in a row.
         """
-        operators = list_operators(network, self.target, input_size)
+        return self.measure(list_operators(network, self.target, input_size))
+
+    def measure(self, operators: Sequence[Operator]) -> int:
+        """Times those of the operators that are not in the table yet; returns how many.
+
+        Raises:
+            NoisyMeasurementError: The times vary too much, several times in a row.
+        """
         missing = {op.key: op for op in operators if op.key not in self.times}
         if not missing:
             return 0
@@ -153,7 +160,15 @@ class OperatorTable:
         Raises:
             LookupError: The table lacks an operator.
         """
-        return float(self._terms(network, input_size) @ [self.scales[term] for term in TERMS])
+        return self.total(list_operators(network, self.target, input_size))
+
+    def total(self, operators: Sequence[Operator]) -> float:
+        """Predicted milliseconds of operators.
+
+        Raises:
+            LookupError: The table lacks an operator.
+        """
+        return float(self._terms(operators) @ [self.scales[term] for term in TERMS])
 
     def breakdown(self, network: nn.Module) -> list[tuple[str, int, float]]:
         """Operators of a network with their number and milliseconds in all, worst first."""
@@ -178,7 +193,8 @@ class OperatorTable:
         """
         names = list(networks)
         measured = np.array([milliseconds[name] for name in names])
-        sums = np.stack([self._terms(networks[name]) for name in names]) / measured[:, None]
+        operators = (list_operators(networks[name], self.target) for name in names)
+        sums = np.stack([self._terms(found) for found in operators]) / measured[:, None]
         # A term that the networks say nothing about stays what it was without them.
         trust = np.sqrt(TRUST_IN_PRIOR * len(names) / len(TERMS))
         weight = trust * np.diag([1.0] * len(KINDS) + [1e-3])
@@ -186,11 +202,9 @@ class OperatorTable:
         wanted = np.concatenate([np.ones(len(names)), weight @ PRIOR])
         self.scales = dict(zip(TERMS, nnls(rows, wanted)[0].tolist(), strict=True))
 
-    def _terms(
-        self, network: nn.Module, input_size: tuple[int, int, int] | None = None
-    ) -> np.ndarray:
+    def _terms(self, operators: Sequence[Operator]) -> np.ndarray:
         terms = dict.fromkeys(TERMS, 0.0)
-        for op in list_operators(network, self.target, input_size):
+        for op in operators:
             terms[op.kind] += self._time(op.key)
             terms["calls"] += 1
         return np.array([terms[term] for term in TERMS])

@@ -1,10 +1,10 @@
 """Supernets, networks and losses; none of them needs ``mmagic.models``."""
 
 from .compact import CompactNet
-from .dlsr import DLSRNet, DLSRSupernet
+from .dlsr import DLSRNet, DLSRSpace, DLSRSupernet
 from .drn import DRNNet, DualNet
 from .elastic import ElasticNet, ElasticSupernet
-from .hinas import HiNASNet, HiNASSupernet
+from .hinas import HiNASNet, HiNASSpace, HiNASSupernet
 from .hnas import HNASController, HNASNet, HNASSupernet
 from .losses import (
     ComplexityLoss,
@@ -14,12 +14,14 @@ from .losses import (
     SSIMLoss,
     SumLoss,
 )
+from .paths import SharedSupernet
 from .unit_variance import init_unit_variance
 
 __all__ = [
     "CompactNet",
     "ComplexityLoss",
     "DLSRNet",
+    "DLSRSpace",
     "DLSRSupernet",
     "DRNNet",
     "DistillationLoss",
@@ -32,8 +34,10 @@ __all__ = [
     "HNASNet",
     "HNASSupernet",
     "HiNASNet",
+    "HiNASSpace",
     "HiNASSupernet",
     "SSIMLoss",
+    "SharedSupernet",
     "SumLoss",
     "init_unit_variance",
 ]

@@ -18,13 +18,14 @@ __all__ = [
     "CollapsibleSupernet",
     "CostedSupernet",
     "DiscreteSupernet",
+    "PathSpace",
+    "PathSupernet",
     "Policy",
     "PolicySample",
     "PolicySupernet",
     "Preference",
     "RankedSupernet",
     "SandwichSpace",
-    "SandwichSupernet",
     "Supernet",
 ]
 
@@ -288,8 +289,8 @@ class PolicySupernet(Supernet, Protocol):
         ...
 
 
-class SandwichSpace(ArchitectureSpace, Protocol):
-    """A space whose networks have an order of size.
+class PathSpace(ArchitectureSpace, Protocol):
+    """A space whose networks are trained one by one with shared weights.
 
     Attributes:
         sizes: Number of values of every token.
@@ -297,8 +298,12 @@ class SandwichSpace(ArchitectureSpace, Protocol):
 
     sizes: tuple[int, ...]
 
-    def sandwich(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """The largest, the smallest and random architectures ``(2 + count, T)``, on the CPU."""
+    def batch(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Random architectures ``(count, T)`` for one step, each value as often, on the CPU."""
+        ...
+
+    def cover(self) -> Iterator[Genotype]:
+        """A few genotypes whose networks together have all shared weights."""
         ...
 
     def size(self) -> int:
@@ -311,13 +316,23 @@ class SandwichSpace(ArchitectureSpace, Protocol):
 
 
 @runtime_checkable
-class SandwichSupernet(RankedSupernet, Protocol):
-    """A supernet whose networks train together and are taken out with the shared weights.
+class SandwichSpace(PathSpace, Protocol):
+    """A space whose networks have an order of size."""
 
-    :class:`~mmsrnas.models.editors.SandwichEditor` trains any of them.
+    def sandwich(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """The largest, the smallest and random architectures ``(2 + count, T)``, on the CPU."""
+        ...
+
+
+@runtime_checkable
+class PathSupernet(RankedSupernet, Protocol):
+    """A supernet that runs one network at a time, which is taken out with the shared weights.
+
+    :class:`~mmsrnas.models.editors.PathEditor` trains any of them, and
+    :class:`~mmsrnas.models.editors.SandwichEditor` those whose space has an order of size.
     """
 
-    space: SandwichSpace
+    space: PathSpace
 
     def __call__(self, x: Tensor, architecture: Any = None) -> Tensor:
         """Runs an architecture, that of :meth:`genotype` where it is None."""

@@ -29,9 +29,9 @@ def decided(supernet, seed=0):
 
 
 METHODS = {
-    "dlsr": lambda: decided(DLSRSupernet(2, mid_channels=24, num_cells=4)),
+    "dlsr": lambda: decided(DLSRSupernet(2, mid_channels=24, num_cells=3)),
     "hinas": lambda: decided(HiNASSupernet("sr", 2, num_cells=2, num_nodes=2, mid_channels=8)),
-    "hnas": lambda: decided(HNASSupernet(2, num_cells=4, num_nodes=2, mid_channels=12)),
+    "hnas": lambda: decided(HNASSupernet(2, num_cells=3, num_nodes=2, mid_channels=12)),
     "widths": lambda: decided(ChannelNumberSearch(DRN, budget_share=0.9)),
 }
 
@@ -58,7 +58,8 @@ def test_never_over_and_close_below(method, kind, synthetic_table):
 
 @pytest.mark.parametrize("method", ["dlsr", "hnas", "hinas"])
 def test_what_is_left_goes_into_width_and_depth(method):
-    supernet, cost = METHODS[method](), Cost("params")
+    cells = {"dlsr": lambda: decided(DLSRSupernet(2, mid_channels=24, num_cells=4))}
+    supernet, cost = (METHODS | cells)[method](), Cost("params")
     favourite = supernet.genotype()
     found = derive(supernet, cost, 3.1 * cost(supernet.build_network(favourite)))
     assert found.genotype.mid_channels > favourite.mid_channels
@@ -130,7 +131,7 @@ def test_hinas_prefers_the_likeliest_network_within_the_budget():
 
 def test_hnas_prefers_the_likeliest_sample():
     supernet = METHODS["hnas"]()
-    ranked = supernet._ranked()
+    ranked = list(supernet._ranked())
     assert ranked[0].genotype == supernet.genotype()
     assert len({p.genotype for p in ranked}) == len(ranked)
     losses = [p.loss for p in ranked[1:]]
@@ -185,7 +186,7 @@ def test_measured_latency_calibrates_the_prediction(synthetic_table, monkeypatch
 
 def test_with_a_measured_table(tmp_path):
     supernet = decided(DLSRSupernet(2, mid_channels=8, num_cells=2))
-    target = "torch:cpu:1:48x48"
+    target = "torch:cpu:1:24x24"
     OperatorTable(Cost("latency", target).target).save(tmp_path / "table.json")
     cost = Cost("latency", target, tmp_path / "table.json")
     # What a busy machine measures may calibrate the prediction to twice as much.

@@ -7,8 +7,18 @@ from pathlib import Path
 import pytest
 import tiny_search
 
+from mmsrnas.engine.hooks import genotype_hook
+
 PRELOADED = ["tiny_search", "mmagic.models", "mmsrnas.engine", "matplotlib.pyplot"]
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_searches():
+    """Leaves drawings out, but for the test of what the hook draws."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(genotype_hook, "draw_genotype", tiny_search.undrawn)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,23 +12,15 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
 from mmsrnas.checkpoint import CheckpointError
-from mmsrnas.engine.hooks.checkpoint_hook import AtomicBackend, CheckpointHook
+from mmsrnas.engine.hooks.checkpoint_hook import (
+    RESUME_ME,
+    SIGNALS,
+    AtomicBackend,
+    CheckpointHook,
+)
 from mmsrnas.models.dlsr import DLSRNet
-from mmsrnas.registry import HOOKS
 
 NETWORK = {"type": "mmsrnas.DLSRNet", "genotype": "DLSR_TINY", "mid_channels": 4}
-
-
-@HOOKS.register_module()
-class Signal(Hook):
-    """Sends a signal to its own process in an iteration."""
-
-    def __init__(self, iteration) -> None:
-        self.iteration = iteration
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        if runner.iter == self.iteration - 1:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def names(folder, pattern="*.pth"):
@@ -233,20 +225,26 @@ def test_full_disk_keeps_what_was_saved(images, monkeypatch):
     train(images, "full", iters=4, resume=True)
 
 
-def test_sigterm_saves_and_resumes_to_the_same_result(images):
+@pytest.fixture(scope="module")
+def whole(images):
+    """Weights of a run that was not interrupted."""
     train(images, "whole", iters=6, save_interval=4)
-    options = {"iters": 6, "save_interval": 4}
-    handler = signal.getsignal(signal.SIGTERM)
+    return torch.load(images / "whole/iter_6.pth", weights_only=True)["state_dict"]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_to_all_processes_saves_and_resumes_to_the_same_result(images, whole, number):
+    run, options = f"told_{number}", {"iters": 6, "save_interval": 4}
+    handlers = [signal.getsignal(other) for other in SIGNALS]
+    hook = {"type": "mmsrnas.SignalHook", "iteration": 3, "number": int(number)}
     with pytest.raises(SystemExit) as stop:
-        train(images, "told", hooks=[{"type": "mmsrnas.Signal", "iteration": 3}], **options)
-    assert stop.value.code == 143
-    assert names(images / "told") == ["iter_3.pth"]
-    assert signal.getsignal(signal.SIGTERM) == handler
-    train(images, "told", resume=True, **options)
-    whole, told = (
-        torch.load(images / run / "iter_6.pth", weights_only=True)["state_dict"]
-        for run in ("whole", "told")
-    )
+        train(images, run, hooks=[hook], workers=1, **options)
+    assert stop.value.code == RESUME_ME == os.EX_TEMPFAIL
+    assert names(images / run) == ["iter_3.pth"]
+    assert f"{number.name}: the run ends after iteration 3" in log_of(images / run)
+    assert [signal.getsignal(other) for other in SIGNALS] == handlers
+    train(images, run, resume=True, **options)
+    told = torch.load(images / run / "iter_6.pth", weights_only=True)["state_dict"]
     assert all(torch.equal(told[name], weight) for name, weight in whole.items())
 
 

@@ -7,6 +7,8 @@ import tiny_rl_search
 import tiny_search
 import torch
 
+from mmsrnas.engine.hooks.checkpoint_hook import AGREE_INTERVAL, RESUME_ME
+
 SGD = {"type": "SGD", "lr": 1.0}
 COMPLEXITY = {"type": "mmsrnas.ComplexityLoss", "loss_weight": 0.01}
 DRN = {"type": "mmsrnas.DRNNet", "upscale_factor": 2, "num_blocks": 1, "mid_channels": 8}
@@ -143,7 +145,8 @@ def test_two_processes_agree(pair, name):
 def test_validation_is_that_of_the_file_and_is_made_up_for(images, start):
     """Batch normalisation has other statistics in each process; those of the first one count.
 
-    A run that is killed before the validation of its last checkpoint finds the same best one.
+    A run that is killed before the validation of its last checkpoint finds the same best one. Where
+    one process is told to stop, both leave with a checkpoint, and say that they are to be resumed.
     """
     options = {"iters": 4, "val_interval": 4, "save_interval": 4, "augment": False}
     options |= {"supernet": {"norm": True}, "dtype": "float32"}
@@ -158,7 +161,11 @@ def test_validation_is_that_of_the_file_and_is_made_up_for(images, start):
         best["state_dict"]["generator.norm.running_mean"], first["generator.norm.running_mean"]
     )
     assert not list((images / "bn_killed").glob("best*"))
-    assert on_two(start, images, {"bn_killed": options | {"resume": True}}) == [0, 0]
+    signalled = {"type": "mmsrnas.SignalHook", "iteration": 2, "number": 15, "rank": 1}
+    told = {"iters": 20, "save_interval": 50, "hooks": [signalled], "dtype": "float32"}
+    runs = {"bn_killed": options | {"resume": True}, "told": told}
+    assert on_two(start, images, runs) == [RESUME_ME, RESUME_ME]
+    assert [path.name for path in (images / "told").glob("*.pth")] == [f"iter_{AGREE_INTERVAL}.pth"]
     made_up = torch.load(images / "bn_killed/iter_4.pth", weights_only=True)
     scores = [c["message_hub"]["runtime_info"]["best_score"] for c in (best, made_up)]
     assert scores[0] == scores[1]

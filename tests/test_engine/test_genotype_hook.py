@@ -9,10 +9,13 @@ import tiny_search
 import torch
 
 import mmsrnas
+from mmsrnas.engine.hooks import genotype_hook
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype, load_genotype
+from mmsrnas.genotypes.drawing import draw_genotype
 
 
-def test_files(images):
+def test_files(images, monkeypatch):
+    monkeypatch.setattr(genotype_hook, "draw_genotype", draw_genotype)
     runner = tiny_search.runner(
         images, iters=5, val_interval=3, hooks=[{"type": "mmsrnas.GenotypeHook"}]
     )

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import mmengine
 import tiny_search
 import torch
 from mmengine.config import Config
@@ -135,6 +134,5 @@ def runner(folder, **kwargs) -> Runner:
 
 def search(folder, **kwargs) -> None:
     """Searches to the end."""
-    torch.set_num_threads(1)
-    mmengine.config.config.FormatCode = tiny_search.unformatted
+    tiny_search.quicken()
     runner(folder, **kwargs).train()

@@ -4,8 +4,10 @@ import mmsrnas  # noqa: F401  (repairs the stack before mmagic is imported)
 
 # isort: split
 import importlib
+import multiprocessing
 import os
 import signal
+import time
 from pathlib import Path
 
 import cv2
@@ -17,6 +19,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
+from mmsrnas.engine.hooks import genotype_hook
+from mmsrnas.engine.hooks.checkpoint_hook import SIGNALS
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
 from mmsrnas.registry import HOOKS, MODELS
 
@@ -97,6 +101,28 @@ class KillHook(Hook):
             if self.really:
                 os.kill(os.getpid(), signal.SIGKILL)
             raise Killed
+
+
+@HOOKS.register_module()
+class SignalHook(Hook):
+    """Lets another process send a signal to one of the processes, and to its data workers."""
+
+    def __init__(self, iteration: int, number: int, rank: int = 0) -> None:
+        self.iteration = iteration
+        self.number = number
+        self.rank = rank
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        if runner.iter != self.iteration - 1 or runner.rank != self.rank:
+            return
+        told = [os.getpid(), *(process.pid for process in multiprocessing.active_children())]
+        sender = os.fork()
+        if sender == 0:
+            for process in told:
+                os.kill(process, self.number)
+            os._exit(0)
+        os.waitpid(sender, 0)
+        time.sleep(0.05)  # if a worker ends now, torch raises here
 
 
 WRAPPER = dict(type="MMDistributedDataParallel", device_ids=None, find_unused_parameters=True)
@@ -211,9 +237,21 @@ def runner(folder, **kwargs) -> Runner:
     return Runner.from_cfg(cfg)
 
 
+def quicken() -> None:
+    """Makes a process of tests quick: one thread, no formatting of configs, no drawings."""
+    torch.set_num_threads(1)
+    mmengine.config.config.FormatCode = unformatted
+    genotype_hook.draw_genotype = undrawn
+
+
 def unformatted(text, **_):
     """Stands in for yapf, by which mmengine formats the config for every checkpoint."""
     return text, True
+
+
+def undrawn(genotype, path):
+    """Stands in for the drawing, a third of a tiny search."""
+    return np.zeros((4, 4, 3), np.uint8)
 
 
 def killed(run) -> None:
@@ -221,15 +259,15 @@ def killed(run) -> None:
     try:
         run()
     except Killed:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the run listened for it
+        for number in SIGNALS:  # the run listened for them
+            signal.signal(number, signal.SIG_DFL)
     else:
         raise AssertionError("nothing ended the run")
 
 
 def search(folder, **kwargs) -> None:
     """Searches to the end."""
-    torch.set_num_threads(1)
-    mmengine.config.config.FormatCode = unformatted
+    quicken()
     runner(folder, **kwargs).train()
 
 
@@ -242,8 +280,7 @@ def search_on_two(rank, folder, runs) -> None:
         runs: Options of each search by its name; ``of`` names its module, ``dtype`` its precision,
             ``wrapper`` more options of distributed training.
     """
-    torch.set_num_threads(1)
-    mmengine.config.config.FormatCode = unformatted
+    quicken()
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous_{'_'.join(runs)}", rank=rank, world_size=2

@@ -24,8 +24,8 @@ from mmsrnas.models.supernet import (
     BudgetedSupernet,
     CostedSupernet,
     DiscreteSupernet,
+    PathSupernet,
     PolicySupernet,
-    SandwichSupernet,
     Supernet,
 )
 from mmsrnas.pruning import WidthCost, find_sites
@@ -119,6 +119,16 @@ SUPERNETS = {
         activations=("silu",),
         upscale_factor=1,
         in_channels=1,
+    ),
+    "dlsr paths": dict(
+        type="SharedSupernet",
+        space=dict(type="mmsrnas.DLSRSpace", num_cells=3, mid_channels=4, in_channels=1),
+    ),
+    "hinas paths": dict(
+        type="SharedSupernet",
+        space=dict(
+            type="mmsrnas.HiNASSpace", upscale_factor=2, num_cells=1, num_nodes=1, mid_channels=2
+        ),
     ),
     "channel numbers": dict(
         type="ChannelNumberSearch",
@@ -278,7 +288,7 @@ def test_supernet(cfg):
                 inspect.getattr_static(net, name)
     parameters = dict(net.named_parameters())
     arch = dict(net.arch_parameters())
-    assert arch or isinstance(net, SandwichSupernet)  # which has weights alone
+    assert arch or isinstance(net, PathSupernet)  # which has weights alone
     assert all(parameters[name] is parameter for name, parameter in arch.items())
     x = images(net)
     for architecture in architectures(net):
@@ -296,6 +306,8 @@ def architectures(net):
     """The architectures that together use all weights: None where every call uses all."""
     if not hasattr(net, "space"):
         return [None]
+    if isinstance(net, PathSupernet):
+        return list(net.space.cover())
     rows = net.space.random(100, torch.Generator().manual_seed(0))
     return [net.space.decode(row) for row in rows]
 

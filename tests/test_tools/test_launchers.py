@@ -53,7 +53,27 @@ def test_slurm_train(tmp_path):
     assert command[-len(script) :] == script
 
 
-@pytest.mark.parametrize("script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh"])
+@pytest.mark.parametrize("status", [0, 1, 75])
+def test_slurm_requeue(tmp_path, status):
+    """A job whose run asks to be resumed goes back to the queue, any other ends as its run did."""
+    for name, text in (
+        ("srun", f'echo "$@" >command; exit {status}'),
+        ("scontrol", 'echo "$@" >queue'),
+    ):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "7"}
+    script = [TOOLS / "slurm_requeue.sh", "c.py", "wd", "--amp"]
+    done = subprocess.run(script, env=environment, cwd=tmp_path)
+    expected = "tools/train.py c.py --work-dir=wd --launcher slurm --resume auto --amp\n"
+    assert (tmp_path / "command").read_text().endswith(expected)
+    assert done.returncode == status % 75
+    assert (tmp_path / "queue").is_file() == (status == 75)
+
+
+@pytest.mark.parametrize(
+    "script", ["dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_requeue.sh"]
+)
 def test_usage(tmp_path, script):
     done = launch(tmp_path, script, "c.py")
     assert done.returncode == 2 and f"tools/{script}" in done.stderr

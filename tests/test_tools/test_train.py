@@ -145,6 +145,7 @@ def test_wrong_paths_end_with_a_message(folder, monkeypatch, capsys, tool, argum
     ("options", "message"),
     [
         (["--resume", "--work-dir", "absent"], "no earlier run in absent"),
+        (["--resume", "--work-dir", "data"], "no whole checkpoint in 'data'.*--resume auto"),
         (["--resume", "absent.pth"], "checkpoint absent.pth does not exist"),
         (["--auto-scale-lr"], "base_batch_size"),
         (["--amp", "--cfg-options", "optim_wrapper.type=ApexOptimWrapper"], "ApexOptimWrapper"),
@@ -155,6 +156,22 @@ def test_impossible_options_end_with_a_message(folder, monkeypatch, options, mes
     monkeypatch.setattr(sys, "argv", ["train", "edsr.py", *options])
     with pytest.raises(SystemExit, match=message):
         load_tool("train").main()
+
+
+def test_resume_auto_needs_no_thought(tmp_path):
+    """In a requeued job: the weights to start from count until there is a checkpoint."""
+    resume = load_tool("train").resume
+    cfg = ConfigDict(work_dir=str(tmp_path / "run"), load_from="weights.pth", resume=False)
+    resume(cfg, "auto")
+    assert (cfg.resume, cfg.load_from) == (False, "weights.pth")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/iter_4.pth").write_bytes(b"PK")  # damaged
+    resume(cfg, "auto")
+    assert (cfg.resume, cfg.load_from) == (False, "weights.pth")
+    checkpoint = tmp_path / "run/iter_2.pth"
+    torch.save({"state_dict": {"weight": torch.zeros(1)}, "meta": {"iter": 2}}, checkpoint)
+    resume(cfg, "auto")
+    assert (cfg.resume, cfg.load_from) == (True, str(checkpoint))
 
 
 def test_amp_reaches_every_wrapper(monkeypatch):

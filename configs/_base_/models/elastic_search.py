@@ -4,7 +4,6 @@ _base_ = "elastic.py"
 model = dict(
     type="mmsrnas.SandwichEditor",
     num_random=2,
-    distillation=0.5,
     generator=dict(_delete_=True, type="mmsrnas.ElasticSupernet", upscale_factor=2),
 )
 # A step trains some of the operations; DDP must not wait for the others.

@@ -10,19 +10,24 @@ from types import FrameType
 from typing import Any, cast
 
 import torch
-from mmengine.dist import all_reduce, is_distributed, is_main_process
+from mmengine.dist import all_reduce, barrier, is_distributed, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook as StockCheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from mmsrnas.engine.plain_checkpoint import make_plain
-from mmsrnas.engine.supernet import unwrap
+from mmsrnas.engine.supernet import is_training, unwrap
+from mmsrnas.engine.workers import leaving_signals_to_parent
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
 from mmsrnas.registry import HOOKS
 
-__all__ = ["CheckpointHook"]
+__all__ = ["RESUME_ME", "CheckpointHook"]
 
+# EX_TEMPFAIL of sysexits.h: try again.
+RESUME_ME = 75
+# The second is what Slurm sends before a time limit, with `--signal=USR1@SECONDS`.
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 # Processes of a distributed run agree on whether one of them was told to stop.
 AGREE_INTERVAL = 10
 
@@ -63,8 +68,8 @@ class CheckpointHook(StockCheckpointHook):
     """mmengine's hook, of the same arguments, that loses nothing.
 
     * Files are written whole or not at all, and an old one goes when the new one is on the disk.
-    * A run that is stopped early, or by SIGTERM, saves a checkpoint at the end of its iteration;
-      SIGTERM then ends the process with status 143.
+    * A run that is stopped early, or by SIGTERM or SIGUSR1, saves a checkpoint at the end of its
+      iteration; a signal then ends the process with status 75, "resume me", in a run by iterations.
     * ``meta.genotype`` of a file is the genotype of the generator, where it has one.
     * A file consists of tensors and plain values only.
     """
@@ -74,27 +79,40 @@ class CheckpointHook(StockCheckpointHook):
         if self.backend_args is None and "://" not in str(self.out_dir or ""):
             self.backend_args = {"backend": "atomic"}
         self._last_step: int | None = None
-        self._told_to_stop = False
-        self._previous_handler: Any = None
+        self._told_to_stop = 0
+        self._previous_handlers: dict[int, Any] = {}
+
+    def before_run(self, runner: Runner) -> None:
+        """Makes the workers of the validation leave signals to this process."""
+        loop: Any = runner._val_loop if is_training(runner) else None
+        for loader in getattr(loop, "dataloaders", None) or [getattr(loop, "dataloader", None)]:
+            if loader is not None:
+                loader.worker_init_fn = leaving_signals_to_parent(loader.worker_init_fn)
 
     def before_train(self, runner: Runner) -> None:
-        """Starts to listen for SIGTERM."""
+        """Starts to listen for signals, which a run by epochs leaves to the process."""
         super().before_train(runner)
-        if threading.current_thread() is threading.main_thread():
+        if threading.current_thread() is threading.main_thread() and not self.by_epoch:
             self._pid = os.getpid()
-            self._previous_handler = signal.signal(signal.SIGTERM, self._on_sigterm)
+            self._previous_handlers = {
+                number: signal.signal(number, self._on_signal) for number in SIGNALS
+            }
 
     def after_run(self, runner: Runner) -> None:
         """Stops listening."""
-        if self._previous_handler is not None:
-            signal.signal(signal.SIGTERM, self._previous_handler)
-            self._previous_handler = None
+        self._stop_listening()
 
-    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, self._previous_handler)  # a second signal ends the process at once
+    def _stop_listening(self) -> None:
+        for number, handler in self._previous_handlers.items():
+            signal.signal(number, handler)
+        self._previous_handlers = {}
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() == self._pid:
-            self._told_to_stop = True
-        else:  # a worker process, which inherited the handler
+            self._told_to_stop = number
+            self._stop_listening()  # a second signal ends the process at once
+        elif number == signal.SIGTERM:  # a process that inherited the handler
+            signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
     def after_train_iter(
@@ -106,28 +124,30 @@ class CheckpointHook(StockCheckpointHook):
     ) -> None:
         """Saves when it is time, and when the run ends here."""
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
-        terminated = self._must_stop(runner.iter + 1)
-        if self.by_epoch or not (
-            terminated or cast(IterBasedTrainLoop, runner.train_loop).stop_training
-        ):
+        if self.by_epoch:
+            return
+        told = self._must_stop(runner.iter + 1)
+        if not (told or cast(IterBasedTrainLoop, runner.train_loop).stop_training):
             return
         if self._last_step != runner.iter + 1:
             self._save_checkpoint(runner)
-        if terminated:
+        if told:
             runner.logger.warning(
-                f"SIGTERM: the run ends after iteration {runner.iter + 1}, which is saved as "
-                f"'{self.last_ckpt}'. Continue with --resume."
+                f"{signal.Signals(told).name}: the run ends after iteration {runner.iter + 1}, "
+                f"which is saved as '{self.last_ckpt}'. Continue with --resume."
             )
-            raise SystemExit(128 + signal.SIGTERM)
+            _leave_together()
+            raise SystemExit(RESUME_ME)
 
-    def _must_stop(self, step: int) -> bool:
+    def _must_stop(self, step: int) -> int:
+        """Number of the signal that one of the processes got; 0 where none did."""
         if not is_distributed():
             return self._told_to_stop
         if step % AGREE_INTERVAL:
-            return False
+            return 0
         told = torch.tensor(float(self._told_to_stop))
         all_reduce(told, op="max")
-        return bool(told)
+        return int(told)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Adds the genotype, and makes the state of the run plain."""
@@ -198,3 +218,11 @@ class CheckpointHook(StockCheckpointHook):
     def _remove(self, path: str) -> None:
         if self.file_backend.isfile(path):
             self.file_backend.remove(path)
+
+
+def _leave_together() -> None:
+    """Waits for the process that saves: launchers end all others when the first one leaves."""
+    if is_distributed():
+        barrier()
+        for number in SIGNALS:  # the launcher's: the status of all is that of this one
+            signal.signal(number, signal.SIG_IGN)

@@ -66,7 +66,9 @@ class ExactResumeHook(Hook):
         """Repairs what names the checkpoint that a resume reads."""
         if not is_training(runner):
             return
-        if runner._resume and runner._load_from is None and is_main_process():
+        file = runner._load_from
+        inside = file is None or Path(file).parent.resolve() == Path(runner.work_dir).resolve()
+        if runner._resume and inside and is_main_process():
             repair_last_checkpoint(runner.work_dir)
         barrier()
 

@@ -9,13 +9,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsrnas.engine.supernet import unwrap
-from mmsrnas.models.supernet import SandwichSupernet
+from mmsrnas.models.supernet import PathSupernet
 from mmsrnas.models.unit_variance import init_unit_variance
 from mmsrnas.registry import HOOKS
 
 __all__ = ["UnitVarianceHook"]
-
-MAX_ARCHITECTURES = 200
 
 
 @HOOKS.register_module()
@@ -76,9 +74,5 @@ def _is_pretrained(editor: Any) -> bool:
 
 
 def _architectures(net: Any) -> Iterator[Any] | None:
-    """Largest networks with all kinds of operations, where they run one at a time."""
-    if not isinstance(net, SandwichSupernet):
-        return None
-    draws = torch.Generator().manual_seed(0)
-    rows = (net.space.sandwich(0, draws)[0] for _ in range(MAX_ARCHITECTURES))
-    return map(net.space.decode, rows)
+    """The networks of a supernet that together have all weights, where they run one at a time."""
+    return net.space.cover() if isinstance(net, PathSupernet) else None

@@ -1,7 +1,5 @@
 """The elastic search space as a sequence of choices."""
 
-import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +14,13 @@ from mmsrnas.genotypes import (
     ElasticGenotype,
     GenotypeError,
 )
+from mmsrnas.models.paths import TokenSpace, check_tokens
 
 __all__ = ["ElasticSpace"]
 
 
 @dataclass(frozen=True)
-class ElasticSpace:
+class ElasticSpace(TokenSpace):
     """All chains of some depths, widths, operations and activations, and their tokens.
 
     A genotype is one row of tokens: the activation, the number of blocks, the width of each stage,
@@ -71,7 +70,7 @@ class ElasticSpace:
             raise ValueError(f"cells_per_stage: expected at least 1, got {self.cells_per_stage}.")
 
     @property
-    def sizes(self) -> tuple[int, ...]:
+    def sizes(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Number of values of every token."""
         most = self.num_cells[-1]
         return (
@@ -90,15 +89,6 @@ class ElasticSpace:
         chains = (widths ** self._stages(depth) * ops**depth for depth in self.num_cells)
         return len(self.activations) * sum(chains)
 
-    def max_entropy(self) -> float:
-        """Entropy of the uniform distribution over all rows of tokens, in nats."""
-        return math.fsum(map(math.log, self.sizes))
-
-    def random(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Random rows of tokens ``(count, T)``, every choice uniform."""
-        columns = [torch.randint(size, (count,), generator=generator) for size in self.sizes]
-        return torch.stack(columns, dim=1)
-
     def sandwich(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Rows ``(2 + count, T)``: the deepest and widest, the shallowest and narrowest, random.
 
@@ -112,9 +102,16 @@ class ElasticSpace:
 
     def largest(self) -> ElasticGenotype:
         """The deepest and widest network of the first operation and activation."""
+        return next(self.cover())
+
+    def cover(self) -> Iterator[ElasticGenotype]:
+        """The largest networks of each operation and activation, which have all weights."""
         stages = self._stages(self.num_cells[-1])
         measures = [len(self.num_cells) - 1, *(len(self.mid_channels) - 1,) * stages]
-        return self.decode([0, *measures, *(0,) * self.num_cells[-1]])
+        ops, activations = len(self.ops), len(self.activations)
+        for index in range(max(ops, activations)):
+            chosen = (index % ops,) * self.num_cells[-1]
+            yield self.decode([index % activations, *measures, *chosen])
 
     def decode(self, tokens: Sequence[int] | Tensor) -> ElasticGenotype:
         """The genotype of one row of tokens.
@@ -122,14 +119,8 @@ class ElasticSpace:
         Raises:
             GenotypeError: A wrong number of tokens, or a token out of its range.
         """
-        tokens = [int(token) for token in tokens]
-        if len(tokens) != len(self.sizes) or not all(
-            0 <= token < size for token, size in zip(tokens, self.sizes, strict=True)
-        ):
-            raise GenotypeError(
-                f"tokens of an elastic genotype: expected values below {self.sizes}, got {tokens}."
-            )
-        activation, depth, *rest = tokens
+        found = check_tokens(tokens, self.sizes, "an elastic genotype")
+        activation, depth, *rest = found
         depth = self.num_cells[depth]
         stages, ops = rest[: -self.num_cells[-1]], rest[-self.num_cells[-1] :]
         chosen: dict[str, Any] = dict(
@@ -166,10 +157,3 @@ class ElasticSpace:
         except ValueError:
             pass
         raise GenotypeError(f"{genotype} is not in the search space {self}.")
-
-    def all(self) -> Iterator[ElasticGenotype]:
-        """Every genotype, once."""
-        for tokens in itertools.product(*map(range, self.sizes)):
-            genotype = self.decode(tokens)
-            if self.encode(genotype) == list(tokens):
-                yield genotype

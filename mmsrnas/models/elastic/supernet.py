@@ -1,16 +1,14 @@
 """The elastic supernet: the weights of all depths, widths and operations."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from mmsrnas.costs import BudgetError, Cost
-from mmsrnas.genotypes import ELASTIC_OPS, ElasticGenotype
-from mmsrnas.models.supernet import Preference
+from mmsrnas.genotypes import ElasticGenotype
+from mmsrnas.models.paths import RankedPaths
 from mmsrnas.registry import MODELS
 
 from .cost import ChainCost
@@ -21,14 +19,9 @@ from .ops import KERNEL_SIZES, NEGATIVE_SLOPE
 
 __all__ = ["ElasticSupernet"]
 
-MAX_RANKED = 128
-"""Most genotypes that a supernet remembers as its preferences."""
-NEAR = 0.88
-"""Share of a budget from which on networks are preferred by their quality alone."""
-
 
 @MODELS.register_module()
-class ElasticSupernet(BaseModule):
+class ElasticSupernet(RankedPaths):
     """Weights that all networks of the elastic space share.
 
     A narrower network has the first channels of every convolution, a shallower one the first
@@ -40,7 +33,8 @@ class ElasticSupernet(BaseModule):
     Args:
         num_cells: Numbers of blocks to choose from, rising.
         mid_channels: Widths to choose from, rising.
-        ops: Operations to choose from.
+        ops: Operations to choose from. Several of them share badly: in the chains that are drawn,
+            every mixture of operations makes other features of the same weights.
         activations: Activations to choose from.
         cells_per_stage: Successive blocks of the same width.
         anchor: Interpolation that the output is added to, ``'linear'``, ``'nearest'`` or
@@ -49,32 +43,25 @@ class ElasticSupernet(BaseModule):
         in_channels: Channels of the images, 1 for gray and 3 for colour.
         init_cfg: Initialisation config of mmengine.
 
-    Attributes:
-        space: The search space.
-        ranking: Tokens of the preferred genotypes ``(128, T)``, the best first; -1 where there
-            are less. A selection fills it, checkpoints keep it.
-
     Raises:
         ValueError: A choice is empty, repeats itself, falls, or is unknown.
     """
 
     min_size = 1
-    ranking: Tensor
 
     def __init__(
         self,
         num_cells: Sequence[int] = (4, 6, 8, 10, 12, 14, 16),
         mid_channels: Sequence[int] = (16, 24, 32, 48),
-        ops: Sequence[str] = ELASTIC_OPS,
-        activations: Sequence[str] = ("silu", "gelu"),
+        ops: Sequence[str] = ("conv_3x3",),
+        activations: Sequence[str] = ("leaky_relu",),
         cells_per_stage: int = 4,
         anchor: str = "linear",
         upscale_factor: int = 2,
         in_channels: int = 3,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(init_cfg)
-        self.space = ElasticSpace(
+        space = ElasticSpace(
             tuple(num_cells),
             tuple(mid_channels),
             tuple(ops),
@@ -84,6 +71,7 @@ class ElasticSupernet(BaseModule):
             upscale_factor,
             in_channels,
         )
+        super().__init__(space, init_cfg)
         self.upscale_factor = upscale_factor
         self.in_channels = in_channels
         width, depth = self.space.mid_channels[-1], self.space.num_cells[-1]
@@ -98,7 +86,6 @@ class ElasticSupernet(BaseModule):
         self.slopes: Any = None
         if "prelu" in self.space.activations:
             self.slopes = nn.Parameter(torch.full((1 + depth, width), NEGATIVE_SLOPE))
-        self.register_buffer("ranking", torch.full((MAX_RANKED, len(self.space.sizes)), -1))
 
     def forward(self, x: Tensor, architecture: ElasticGenotype | None = None) -> Tensor:
         """Super-resolves or denoises with one architecture.
@@ -125,53 +112,7 @@ class ElasticSupernet(BaseModule):
         sizes = [str(KERNEL_SIZES[op]) for op in genotype.ops]
         return [self.stem, *(cells[i][size] for i, size in enumerate(sizes)), self.head]
 
-    def arch_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Yields nothing: architectures are sampled, not learned."""
-        yield from ()
-
-    def genotype(self) -> ElasticGenotype:
-        """The preferred genotype; the largest before a selection."""
-        return self.ranked()[0]
-
-    def ranked(self) -> list[ElasticGenotype]:
-        """The genotypes of the ranking, the best first; the largest alone before a selection."""
-        rows = [row for row in self.ranking.tolist() if row[0] >= 0]
-        return [self.space.decode(row) for row in rows] or [self.space.largest()]
-
-    def preferred(
-        self, cost: Cost, budget: float, least: float = 0.0, mid_channels: int | None = None
-    ) -> Preference:
-        """The best genotype of the ranking within a budget.
-
-        See :meth:`~mmsrnas.models.supernet.RankedSupernet.preferred`.
-        """
-        if mid_channels:
-            raise ValueError("mid_channels: the widths are part of this search.")
-        ranked = self.ranked()
-        costs = dict(zip(ranked, map(ChainCost(cost), ranked), strict=True))
-        within = [genotype for genotype in ranked if costs[genotype] <= budget]
-        if not within:
-            cheapest = f"the cheapest of {len(ranked)} networks of the ranking"
-            raise BudgetError(budget, min(costs.values()), cost.unit, cheapest)
-        # A short training underrates large networks: those that use the budget are compared.
-        least = max(least, NEAR * budget)
-        dear = [genotype for genotype in within if costs[genotype] >= least]
-        return Preference((dear or within)[0], 0.0)
-
-    @torch.no_grad()
-    def rank(self, genotypes: Sequence[ElasticGenotype]) -> None:
-        """Remembers genotypes as preferences, the best first; at most 128 of them."""
-        self.ranking.fill_(-1)
-        for row, genotype in zip(self.ranking, genotypes, strict=False):
-            row.copy_(torch.tensor(self.space.encode(genotype)))
-
-    @staticmethod
-    def build_network(genotype: ElasticGenotype) -> ElasticNet:
-        """The network of a genotype, freshly initialised."""
-        return ElasticNet(genotype)
-
-    @staticmethod
-    def genotype_cost(cost: Callable[[nn.Module], float]) -> ChainCost:
+    def genotype_cost(self, cost: Callable[[nn.Module], float]) -> ChainCost:
         """The cost of genotypes from that of a few small networks."""
         return ChainCost(cost)
 

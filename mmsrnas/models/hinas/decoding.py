@@ -1,17 +1,23 @@
 """Decoding of HiNAS: the edges of a cell, and the path through the levels of width."""
 
-from collections.abc import Sequence
+import itertools
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmsrnas.genotypes import HINAS_OPS
+from mmsrnas.genotypes import HINAS_OPS, GenotypeError, HiNASGenotype
+from mmsrnas.models.paths import TokenSpace, check_tokens
+from mmsrnas.registry import TASK_UTILS
 
-__all__ = ["Trellis", "best_path", "decode_cell", "num_edges", "one_hot_cell"]
+__all__ = ["HiNASSpace", "Trellis", "best_path", "decode_cell", "num_edges", "one_hot_cell"]
 
+OPS = HINAS_OPS[:-1]
 TIE = 1e-12
 """Difference of log probabilities below which two paths are equally probable."""
 
@@ -150,3 +156,153 @@ def _step(score: np.ndarray, moves: np.ndarray) -> tuple[np.ndarray, list[int]]:
             if candidate > reached[target] + TIE:
                 reached[target], source[target] = candidate, level
     return reached, source
+
+
+@TASK_UTILS.register_module()
+@dataclass(frozen=True)
+class HiNASSpace(TokenSpace):
+    """All HiNAS genotypes of one size, and their tokens.
+
+    A genotype is one row of tokens: for each cell its level, and for each of its nodes the pair of
+    inputs and the two operations. A level that the cell before does not reach means the nearest
+    one that it does.
+
+    Args:
+        task: ``'denoise'`` or ``'sr'``.
+        upscale_factor: Ratio of HR to LR size; 1 for denoising.
+        in_channels: Channels of the images.
+        num_cells: Number of cells.
+        num_nodes: Number of nodes of a cell.
+        mid_channels: Channels of a node at multiplier 1.
+        width_multipliers: Widths of the levels in units of ``mid_channels``.
+        activation: Activation of the operations.
+
+    Raises:
+        GenotypeError: An argument is out of its range.
+    """
+
+    task: str = "sr"
+    upscale_factor: int = 4
+    in_channels: int = 3
+    num_cells: int = 2
+    num_nodes: int = 3
+    mid_channels: int = 8
+    width_multipliers: tuple[float, ...] = (1, 1.5, 2)
+    activation: str = "leaky_relu"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "width_multipliers", tuple(self.width_multipliers))
+        self.decode([0] * len(self.sizes))
+
+    @property
+    def trellis(self) -> Trellis:
+        """The moves between levels."""
+        return Trellis(self.num_cells, len(self.width_multipliers))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Number of values of every token."""
+        nodes = [(len(_pairs(node)), len(OPS), len(OPS)) for node in range(self.num_nodes)]
+        return (len(self.width_multipliers), *itertools.chain(*nodes)) * self.num_cells
+
+    def size(self) -> int:
+        """Number of genotypes."""
+        per_cell = math.prod(self.sizes[1 : 1 + 3 * self.num_nodes])
+        paths = torch.ones(1)
+        for matrix in self.trellis.transitions(self.trellis.possible_moves().float()):
+            paths = paths @ matrix
+        return int(paths.sum()) * per_cell**self.num_cells
+
+    def decode(self, tokens: Sequence[int] | Tensor) -> HiNASGenotype:
+        """The genotype of one row of tokens.
+
+        Raises:
+            GenotypeError: A wrong number of tokens, or a token out of its range.
+        """
+        found = check_tokens(tokens, self.sizes, "a HiNAS genotype")
+        path: list[int] = []
+        cells: list[Any] = []
+        size = 1 + 3 * self.num_nodes
+        for layer in range(self.num_cells):
+            level, *nodes = found[layer * size : (layer + 1) * size]
+            reached = self.trellis.targets(layer, path[-1] if path else 0)
+            path.append(min(max(level, reached[0]), reached[-1]))
+            cell: list[tuple[str, int]] = []
+            for node, pair in enumerate(nodes[::3]):
+                (i, j), (left, right) = _pairs(node)[pair], nodes[3 * node + 1 : 3 * node + 3]
+                cell += [(OPS[left], i), (OPS[right], j)]
+            cells.append(tuple(cell))
+        fields: dict[str, Any] = dict(activation=self.activation, task=self.task)
+        return HiNASGenotype(
+            tuple(cells),
+            tuple(path),
+            self.mid_channels,
+            self.width_multipliers,
+            upscale_factor=self.upscale_factor,
+            in_channels=self.in_channels,
+            **fields,
+        )
+
+    def encode(self, genotype: HiNASGenotype) -> list[int]:
+        """The tokens of a genotype, whatever the order of the two edges of its nodes.
+
+        Raises:
+            GenotypeError: The genotype is not in this space.
+        """
+        tokens: list[int] = []
+        cells = [_sorted_edges(cell) for cell in genotype.cells]
+        try:
+            for level, cell in zip(genotype.path, cells, strict=True):
+                tokens.append(level)
+                pairs = zip(cell[::2], cell[1::2], strict=True)
+                for node, ((left, i), (right, j)) in enumerate(pairs):
+                    tokens += [_pairs(node).index((i, j)), OPS.index(left), OPS.index(right)]
+            if self.decode(tokens) == genotype.replace(cells=tuple(cells)):
+                return tokens
+        except ValueError:
+            pass
+        raise GenotypeError(f"{genotype} is not in the search space {self}.")
+
+    def cover(self) -> Iterator[HiNASGenotype]:
+        """Genotypes that together have every path, and every operation at every level."""
+        levels = range(len(self.width_multipliers))
+        paths = list(itertools.product(levels, repeat=self.num_cells))
+        choices = [(path, index % len(OPS)) for index, path in enumerate(paths)]
+        # A path that rises to a level at once is at it in every cell that can be.
+        choices += itertools.product(
+            [(level,) * self.num_cells for level in levels], range(len(OPS))
+        )
+        seen = set()
+        for path, op in choices:
+            cell = (0, op, op) * self.num_nodes
+            genotype = self.decode([token for level in path for token in (level, *cell)])
+            if genotype not in seen:
+                seen.add(genotype)
+                yield genotype
+
+    def parts(self, genotype: HiNASGenotype) -> dict[str, str]:
+        """Modules of the network that depend on the genotype, and names of their weights.
+
+        The weights of an operation belong to its place in the cell and to the level, whatever it
+        reads; those of a projection to the levels that it joins.
+        """
+        names = {"context": f"context.{genotype.path[-1]}"}
+        before: list[Any] = ["stem", "stem", *genotype.path]
+        for cell, level in enumerate(genotype.path):
+            for index, source in enumerate((before[cell + 1], before[cell])):
+                projection = f"projections.{cell}.{index}"
+                names[projection] = f"{projection}.{source}_{level}"
+            for edge, (op, _) in enumerate(genotype.cells[cell]):
+                names[f"cells.{cell}.ops.{edge}"] = f"cells.{cell}.{level}.{edge}.{op}"
+        return names
+
+
+def _pairs(node: int) -> list[tuple[int, int]]:
+    """The pairs of different inputs that a node may have."""
+    return list(itertools.combinations(range(node + 2), 2))
+
+
+def _sorted_edges(cell: Sequence[tuple[str, int]]) -> tuple[tuple[Any, int], ...]:
+    """The edges of a cell, those of each node by their inputs."""
+    nodes = (sorted(cell[i : i + 2], key=lambda edge: edge[1]) for i in range(0, len(cell), 2))
+    return tuple(itertools.chain(*nodes))

@@ -226,29 +226,36 @@ class HNASSupernet(HNASBase):
 
     def _preferred(self, cost: HNASCost, budget: float, least: float = 0.0) -> Preference:
         _check_reach(cost, budget)
-        ranked = self._ranked()
-        within = [preference for preference in ranked if cost(preference.genotype) <= budget]
-        dear = [preference for preference in within if cost(preference.genotype) >= least]
+        first = None
+        for preference in self._ranked():
+            spent = cost(preference.genotype)
+            if least <= spent <= budget:
+                return preference
+            if first is None and spent <= budget:
+                first = preference
+        if first:
+            return first
         cheapest = cost.extremes()[0].replace(mid_channels=self.mid_channels)
-        return next(iter(dear or within), Preference(cheapest, math.inf))
+        return Preference(cheapest, math.inf)
 
     @torch.no_grad()
-    def _ranked(self, count: int = 256) -> list[Preference]:
+    def _ranked(self, count: int = 256) -> Iterator[Preference]:
         """Architectures by falling probability: the likeliest decisions, then samples.
 
         Args:
             count: Number of samples, drawn with a seed of their own.
         """
+        favourite = self.space.decode(self.policy.argmax().tokens[0])
         sample = self.policy.sample(count, torch.Generator().manual_seed(0))
         log_probs = sample.log_probs.sum(dim=1).double()
-        order = log_probs.sort(descending=True, stable=True).indices
         losses = log_probs.max() - log_probs
-        # Of one architecture, the first counts.
-        ranked = {self.space.decode(sample.tokens[i]): losses[i].item() for i in reversed(order)}
-        favourite = self.space.decode(self.policy.argmax().tokens[0])
-        ranked.pop(favourite, None)
-        ranked[favourite] = 0.0
-        return [Preference(genotype, loss) for genotype, loss in reversed(ranked.items())]
+        known, rows = {favourite}, sample.tokens.tolist()
+        yield Preference(favourite, 0.0)
+        for index in losses.sort(stable=True).indices.tolist():
+            genotype = self.space.decode(rows[index])
+            if genotype not in known:
+                known.add(genotype)
+                yield Preference(genotype, losses[index].item())
 
     def forward(self, x: Tensor, architecture: HNASGenotype | None = None) -> Tensor:
         """Super-resolves with one architecture.

@@ -5,11 +5,15 @@ import torch
 import torch.nn.functional as F
 from mmagic.structures import DataSample
 
-from mmsrnas.models.elastic.ops import KERNEL_SIZES
 from mmsrnas.registry import MODELS
 
 SUPERNET = dict(
-    type="mmsrnas.ElasticSupernet", num_cells=(1, 2), mid_channels=(4, 8), cells_per_stage=1
+    type="mmsrnas.ElasticSupernet",
+    num_cells=(1, 2),
+    mid_channels=(4, 8),
+    ops=("conv_3x3", "conv_5x5"),
+    activations=("silu", "gelu"),
+    cells_per_stage=1,
 )
 
 
@@ -44,34 +48,13 @@ def drawn(editor):
 
 
 def test_loss_is_the_mean_over_largest_smallest_and_random_networks():
-    editor = build(num_random=3, distillation=0.25)
+    editor = build(num_random=3)
     lr, samples = batch()
-    largest, *others = drawn(copy.deepcopy(editor))
-    assert largest.widths == (8, 8) and others[0].widths == (4,) and len(others) == 4
+    networks = drawn(copy.deepcopy(editor))
+    assert networks[0].widths == (8, 8) and networks[1].widths == (4,) and len(networks) == 5
+    expected = [F.l1_loss(editor.generator(lr, g), samples.gt_img) for g in networks]
     losses = editor(lr, samples, mode="loss")
-    net, hr = editor.generator, samples.gt_img
-    teacher = net(lr, largest)
-    expected = [
-        0.75 * F.l1_loss(net(lr, g), hr) + 0.25 * F.l1_loss(net(lr, g), teacher.detach())
-        for g in others
-    ]
-    torch.testing.assert_close(losses["loss_largest"], F.l1_loss(teacher, hr) / 5)
-    torch.testing.assert_close(losses["loss_smallest"], expected[0] / 5)
-    torch.testing.assert_close(losses["loss_random"], torch.stack(expected[1:]).sum() / 5)
-
-
-def test_teacher_learns_from_the_ground_truth_alone():
-    """Blocks that the students do not have get the gradient of the largest network's loss."""
-    editor = build(num_random=0, distillation=1.0)
-    lr, samples = batch()
-    largest, _ = drawn(copy.deepcopy(editor))
-    alone = copy.deepcopy(editor)
-    sum(editor(lr, samples, mode="loss").values()).backward()
-    (F.l1_loss(alone.generator(lr, largest), samples.gt_img) / 2).backward()
-    size = str(KERNEL_SIZES[largest.ops[1]])
-    ours, theirs = (e.generator.cells[1][size].weight.grad for e in (editor, alone))
-    torch.testing.assert_close(ours, theirs)
-    assert ours.abs().sum() > 0
+    torch.testing.assert_close(losses["loss"], torch.stack(expected).mean())
 
 
 def test_draws_depend_on_step_and_seed_alone():
@@ -91,6 +74,5 @@ def test_draws_depend_on_step_and_seed_alone():
 def test_what_cannot_be_trained_so_is_refused():
     with pytest.raises(TypeError, match="ElasticNet has no `space`"):
         build(generator=dict(type="mmsrnas.ElasticNet", genotype="ELASTIC_LARGE"))
-    for wrong in (dict(num_random=-1), dict(distillation=1.5)):
-        with pytest.raises(ValueError, match="num_random >= 0 and distillation from 0 to 1"):
-            build(**wrong)
+    with pytest.raises(ValueError, match="num_random >= 0, got -1"):
+        build(num_random=-1)

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from mmsrnas.genotypes import GenotypeError
+from mmsrnas.genotypes import ELASTIC_OPS, GenotypeError
 from mmsrnas.models import ElasticSupernet
-from mmsrnas.models.supernet import RankedSupernet, SandwichSupernet
+from mmsrnas.models.supernet import PathSupernet, RankedSupernet
 
 
 def supernet(**kwargs):
     torch.manual_seed(0)
-    sizes = dict(num_cells=(1, 2, 4), mid_channels=(4, 6, 8), cells_per_stage=2)
-    net = ElasticSupernet(**sizes | kwargs).double()
+    choices = dict(ops=ELASTIC_OPS, num_cells=(1, 2, 4), mid_channels=(4, 6, 8), cells_per_stage=2)
+    net = ElasticSupernet(**choices | kwargs).double()
     for parameter in net.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
     return net
@@ -52,7 +52,7 @@ def test_a_narrow_network_trains_the_first_channels_alone():
 
 def test_ranking_is_what_it_prefers_and_travels_in_the_state():
     net = supernet()
-    assert isinstance(net, SandwichSupernet) and isinstance(net, RankedSupernet)
+    assert isinstance(net, PathSupernet) and isinstance(net, RankedSupernet)
     assert net.ranked() == [net.space.largest()] == [net.genotype()]
     chosen = [net.space.decode(row) for row in net.space.random(5)]
     net.rank(chosen)
