@@ -17,7 +17,7 @@ __all__ = ["CompactNet"]
 class CompactNet(BaseModule):
     """Convolutions with PReLU, added to the nearest interpolation of the image.
 
-    The ``SRVGGNetCompact`` of Real-ESRGAN, by whose names its weights are called. At scale 1 it is
+    That of Real-ESRGAN, by whose names its weights are called. At scale 1 it is
     a DnCNN without normalisation.
 
     Args:
