@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "infer": ("infer.py", "restore pictures and videos: MODEL IN OUT"),
     "export": ("export.py", "write a network for another runtime: MODEL OUT"),
     "compare": ("compare.py", "compare networks on the same test sets"),
-    "prune": ("prune.py", "remove channels of a trained network"),
+    "prune": ("prune.py", "make a trained network smaller, within a budget"),
     "select": ("select_front.py", "find the front of a trained elastic supernet"),
     "rank": ("rank_policy.py", "score architectures of a policy (HNAS)"),
     "latency": ("analysis_tools/benchmark_latency.py", "measure the time of a network"),

@@ -8,6 +8,7 @@ from torch import nn
 
 __all__ = [
     "HR_SIZE",
+    "dtype_of",
     "in_channels_of",
     "lr_size_of",
     "min_size_of",
@@ -92,4 +93,10 @@ def output_shape(network: nn.Module, input_size: tuple[int, int, int]) -> torch.
         The shape ``(1, C', H', W')``.
     """
     shadow = copy.deepcopy(network).to("meta").eval()
-    return shadow(torch.empty(1, *input_size, device="meta")).shape
+    return shadow(torch.empty(1, *input_size, device="meta", dtype=dtype_of(network))).shape
+
+
+def dtype_of(network: nn.Module) -> torch.dtype:
+    """Floating-point type of the weights of a network."""
+    types = (param.dtype for param in network.parameters())
+    return next((dtype for dtype in types if dtype.is_floating_point), torch.float32)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import mmsrnas
 from mmsrnas.checkpoint import EMA, read_checkpoint
+from mmsrnas.costs import Cost, count_params
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.batches import BatchStream
 from mmsrnas.engine.provenance import provenance
@@ -103,11 +104,11 @@ def prune(
     """
     _check_arguments(genotype, uniform, random, num_batches, channels_per_step)
     init_default_scope(cfg.get("default_scope", "mmagic"))
-    model = _training_model(cfg)
+    model = training_model(cfg)
     needs_data = criterion == "dual_regression"
     if needs_data:
         check_datasets(cfg, "train")
-    editor = _load_editor(model, _part(cfg), str(checkpoint)).to(device)
+    editor = load_editor(model, part_of(cfg), str(checkpoint)).to(device)
     net = editor.generator
     full = full_genotype(net, model["generator"])
     if genotype is not None:
@@ -128,7 +129,7 @@ def prune(
     selector = ChannelSelector(
         net,
         target,
-        _draw_batches(cfg, editor, num_batches, seed) if needs_data else (),
+        draw_batches(cfg, editor, num_batches, seed) if needs_data else (),
         lambda batch: training_loss(editor, batch),
         criterion=criterion,
         lr=lr,
@@ -146,7 +147,7 @@ def prune(
     origin = provenance(cfg.filename, seed, None)
     origin |= {"checkpoint": str(checkpoint), "criterion": criterion}
     target.save(work_dir / "genotype.json", origin)
-    _save(editor, model, target, work_dir / "pruned.pth")
+    save_pruned(editor, model, target, work_dir / "pruned.pth")
     params, multi_adds = zip(before, _count(net), strict=True)
     return Pruned(target, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
@@ -188,7 +189,7 @@ def _is_search(generator: dict) -> bool:
     return MODELS.get(generator["type"]) is ChannelNumberSearch
 
 
-def _training_model(cfg: Config) -> dict[str, Any]:
+def training_model(cfg: Config) -> dict[str, Any]:
     """The editor of a training, whose weights come from the checkpoint."""
     model = cfg.model.to_dict()
     if _is_search(model["generator"]):
@@ -197,12 +198,12 @@ def _training_model(cfg: Config) -> dict[str, Any]:
     return model
 
 
-def _part(cfg: Config) -> str:
+def part_of(cfg: Config) -> str:
     """Where the weights of the network are in the checkpoint."""
     return "generator.generator" if _is_search(cfg.model.generator) else "generator"
 
 
-def _load_editor(model: dict[str, Any], part: str, checkpoint: str) -> Any:
+def load_editor(model: dict[str, Any], part: str, checkpoint: str) -> Any:
     """The editor with the trained weights of all of its networks, frozen."""
     editor = MODELS.build(copy.deepcopy(model))
     trained = read_checkpoint(checkpoint)
@@ -214,7 +215,7 @@ def _load_editor(model: dict[str, Any], part: str, checkpoint: str) -> Any:
     return editor.requires_grad_(False).eval()
 
 
-def _draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[str, Any]]:
+def draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[str, Any]]:
     """Batches of the training data as the editor takes them; the same for the same seed."""
     set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
@@ -224,15 +225,16 @@ def _draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[
 
 def _count(net: nn.Module) -> tuple[int, int]:
     """Parameters, and Multi-Adds for 1280x720."""
-    params = sum(param.numel() for param in net.parameters())
-    return params, round(WidthCost(net, find_sites(net)).full())
+    return count_params(net), round(Cost("multi_adds")(net))
 
 
-def _save(editor: nn.Module, model: dict[str, Any], genotype: DRCGenotype, file: Path) -> None:
+def save_pruned(
+    editor: nn.Module, model: dict[str, Any], genotype: DRCGenotype, file: Path
+) -> None:
     """Writes weights, genotype, and the config by which the file alone is enough to run them."""
     parts = ("generator.", "dual_networks.")
     weights = {k: w.cpu() for k, w in editor.state_dict().items() if k.startswith(parts)}
-    kind = model["generator"] if hasattr(editor.generator, "genotype") else {"type": PRUNED_NET}
+    kind = {"type": PRUNED_NET} if genotype.network == "PrunedNet" else model["generator"]
     pruned = model | {"generator": kind | {"genotype": genotype.to_dict()}}
     meta = {
         "mmsrnas": mmsrnas.__version__,

@@ -1,4 +1,4 @@
-"""Genotype of DRC: how many channels remain inside each block of a network."""
+"""Genotype of pruning: how many channels remain where in a network."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
@@ -16,21 +16,27 @@ Number = Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)] | Annotated[float, Meta
 Numbers = Annotated[tuple[Number, ...], Meta(max_length=64)]
 # No pattern inside a union: msgspec 0.22 frees it once too often, and Python crashes.
 Text = Annotated[str, Meta(max_length=64)]
+Group = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.#]{1,256}\Z")]
+Groups = Annotated[tuple[Group, ...], Meta(max_length=4096)]
+Base = Annotated[str, Meta(max_length=1 << 17)]
 Arguments = Annotated[tuple[tuple[Name, bool | Number | Text | Numbers], ...], Meta(max_length=32)]
 
 
 class DRCGenotype(Genotype, frozen=True):
-    """A network with the inner widths that dual regression compression left (arXiv 2207.07929).
+    """A network with the channels that a pruning left.
 
-    A site is a pair of convolutions with channels between them that nothing else reads. The order
-    of the sites is the order of the modules in the network.
+    It is about the groups of channels that it names. Without names it is about the sites, as in
+    dual regression compression (arXiv 2207.07929): pairs of convolutions in a block with channels
+    between them that nothing else reads, in the order of the modules.
 
     Args:
         architecture: Name of the network's class, e.g. ``'DRNNet'``.
-        full_widths: Inner channels of every site in the full network.
-        widths: Inner channels that remain, at least 1 and at most the full width.
+        full_widths: Channels of every group in the full network.
+        widths: Channels that remain, at least 1 and at most the full width.
         arguments: Arguments of the full network as ``(name, value)`` pairs, in the order of their
             names; arguments that are left out have the class's default.
+        groups: Names of the groups; none for the sites in their order.
+        base: Genotype of the full network as JSON; empty where it has none.
     """
 
     method: ClassVar[str] = "drc"
@@ -39,11 +45,14 @@ class DRCGenotype(Genotype, frozen=True):
     full_widths: Widths
     widths: Widths
     arguments: Arguments = ()
+    groups: Groups = ()
+    base: Base = ""
 
     @property
     def network(self) -> str:  # type: ignore[override]
         """Name of what builds the pruned network."""
-        return "DRNNet" if self.architecture == "DRNNet" else "PrunedNet"
+        inner = self.architecture == "DRNNet" and not self.groups
+        return "DRNNet" if inner else "PrunedNet"
 
     def check(self) -> None:
         """No site is wider than in the full network, no argument stands twice."""
@@ -60,6 +69,12 @@ class DRCGenotype(Genotype, frozen=True):
                     f"the site has {full} channels, so it can keep 1 to {full} of them, "
                     f"got {width}.",
                 )
+        if self.groups and len(set(self.groups)) != len(self.widths):
+            raise wrong(
+                "groups",
+                f"expected {len(self.widths)} different names, one for each of 'widths', got "
+                f"{show(self.groups)}.",
+            )
         names = [name for name, _ in self.arguments]
         if names != sorted(set(names)):
             raise wrong(
@@ -114,7 +129,7 @@ class DRCGenotype(Genotype, frozen=True):
         """The widths of all sites, sixteen in a row."""
         remaining = sum(self.widths) / sum(self.full_widths)
         sites = Diagram(
-            f"{self.architecture}: channels that remain at each site, {remaining:.0%} of all"
+            f"{self.architecture}: channels that remain at each place, {remaining:.0%} of all"
         )
         for site, (width, full) in enumerate(zip(self.widths, self.full_widths, strict=True)):
             row, column = divmod(site, 16)

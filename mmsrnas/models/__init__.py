@@ -1,5 +1,6 @@
 """Supernets, networks and losses; none of them needs ``mmagic.models``."""
 
+from .compact import CompactNet
 from .dlsr import DLSRNet, DLSRSpace, DLSRSupernet
 from .drn import DRNNet, DualNet
 from .elastic import ElasticNet, ElasticSupernet
@@ -17,6 +18,7 @@ from .paths import SharedSupernet
 from .unit_variance import init_unit_variance
 
 __all__ = [
+    "CompactNet",
     "ComplexityLoss",
     "DLSRNet",
     "DLSRSpace",

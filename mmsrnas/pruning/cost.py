@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmsrnas.costs import BudgetError, Cost, build_cost, positive_budget
 from mmsrnas.models.choices import Choices
 
-from .groups import Site
+from .groups import ChannelGroup
 from .surgery import remove_channels
 
 __all__ = [
@@ -65,7 +65,7 @@ class WidthCost:
     def __init__(
         self,
         net: nn.Module,
-        sites: Sequence[Site],
+        sites: Sequence[ChannelGroup],
         cost: Cost | Mapping[str, Any] | str = "multi_adds",
     ) -> None:
         self.cost = build_cost(cost)
@@ -108,7 +108,7 @@ class WidthCost:
         """What one channel more costs at each site."""
         return [self._slope(site) for site in self.sites]
 
-    def _slope(self, site: Site) -> float:
+    def _slope(self, site: ChannelGroup) -> float:
         slope = 0.0
         for name, others in ((site.producer, "in_channels"), (site.consumer, "out_channels")):
             conv: Any = self._net[0].get_submodule(name)
@@ -120,11 +120,11 @@ class WidthCost:
         return slope
 
     @cached_property
-    def _blocks(self) -> list[tuple[str, nn.Module, Site, tuple[int, ...]]]:
+    def _blocks(self) -> list[tuple[str, nn.Module, ChannelGroup, tuple[int, ...]]]:
         """For each site the module around it without its other weights, and what it reads."""
         return [self._block(site) for site in self.sites]
 
-    def _block(self, site: Site) -> tuple[str, nn.Module, Site, tuple[int, ...]]:
+    def _block(self, site: ChannelGroup) -> tuple[str, nn.Module, ChannelGroup, tuple[int, ...]]:
         parent, _, producer = site.producer.rpartition(".")
         consumer = site.consumer.removeprefix(f"{parent}.")
         block = copy.deepcopy(self._net[0].get_submodule(parent))
@@ -132,7 +132,7 @@ class WidthCost:
             if name not in (producer, consumer) and any(True for _ in child.parameters()):
                 setattr(block, name, nn.Identity())
         size = self._shapes.inputs[parent]
-        local = Site(producer, consumer, site.group, site.width)
+        local = site.inside(parent)
         return f"{block} {size}", block, local, size
 
     def _latency(self, index: int, width: int) -> float:

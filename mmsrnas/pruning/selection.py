@@ -17,7 +17,7 @@ from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DRCGenotype
 
 from .fingerprint import fingerprint
-from .groups import Site, find_sites
+from .groups import ChannelGroup, find_sites
 from .upstream_cache import UpstreamCache
 
 __all__ = ["CRITERIA", "ChannelSelector"]
@@ -152,7 +152,7 @@ class ChannelSelector:
         return kept.sort().values
 
     def select_greedily(
-        self, site: Site, width: int, note: Callable[..., None] | None = None
+        self, site: ChannelGroup, width: int, note: Callable[..., None] | None = None
     ) -> Tensor:
         """Selects at one site by dual regression and fits the weights there.
 
@@ -196,7 +196,7 @@ class ChannelSelector:
             param.grad = None
         return mask
 
-    def _losses(self, site: Site) -> list[Callable[[], Tensor]]:
+    def _losses(self, site: ChannelGroup) -> list[Callable[[], Tensor]]:
         """The loss of a site for each batch, which what precedes the site is remembered for."""
         conv = cast(nn.Conv2d, self.net.get_submodule(site.consumer))
         upstream = UpstreamCache(self.net, site.consumer) if self.cache else None

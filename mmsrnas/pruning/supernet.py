@@ -17,8 +17,8 @@ from mmsrnas.registry import MODELS
 from mmsrnas.sizes import in_channels_of, min_size_of
 
 from .cost import WidthCost, fit_widths, width_steps
-from .groups import find_sites, full_genotype
-from .surgery import PrunedNet
+from .groups import find_sites
+from .surgery import PrunedNet, full_genotype
 
 __all__ = ["ChannelNumberSearch", "official_candidates"]
 
@@ -42,7 +42,7 @@ class ChannelNumberSearch(BaseModule):
       released code.
 
     Args:
-        generator: Config of the network; one with a table of sites (``DRNNet``, ``EDSRNet``...).
+        generator: Config of the network; one with such sites (``DRNNet``, ``EDSRNet``...).
         cost: Unit of :meth:`expected_cost`: ``'multi_adds'`` for an output of 1280x720 pixels,
             ``'params'``, or ``dict(type='latency', target=...)`` for milliseconds
             (:class:`~mmsrnas.costs.Cost`).

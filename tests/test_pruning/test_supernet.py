@@ -314,7 +314,7 @@ def test_bad_arguments_are_refused():
             ChannelNumberSearch(SMALL, **budgets)
     with pytest.raises(ValueError, match=r"cost.type: expected one of"):
         ChannelNumberSearch(SMALL, budget_share=0.5, cost="macs")
-    with pytest.raises(ValueError, match="DLSRNet has no table"):
-        ChannelNumberSearch(dict(type="mmsrnas.DLSRNet"), budget_share=0.5)
+    with pytest.raises(ValueError, match="SRCNNNet has no pair of convolutions"):
+        ChannelNumberSearch(dict(type="SRCNNNet"), budget_share=0.5)
     with pytest.raises(GenotypeError, match=r"num_blocks=30, but the network has num_blocks=2"):
         ChannelNumberSearch(SMALL | dict(genotype="DRNS_X8_P30"), budget_share=0.5)

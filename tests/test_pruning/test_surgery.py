@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mmsrnas.genotypes import GenotypeError
-from mmsrnas.models import DLSRNet, DRNNet
+from mmsrnas.models import DRNNet
 from mmsrnas.models.drn.official import translate_official_keys
 from mmsrnas.pruning import PrunedNet, find_sites, full_genotype, remove_channels
 from mmsrnas.registry import MODELS
@@ -107,12 +107,12 @@ def test_convolutions_say_what_they_have_and_stay_trainable_or_frozen(cfg):
 
 
 def test_unknown_networks_and_misfits_are_named():
-    with pytest.raises(ValueError, match="DLSRNet has no table of prunable sites; there are DRNN"):
-        find_sites(DLSRNet("DLSR_TINY"))
+    with pytest.raises(ValueError, match="Sequential has no pair of convolutions in a block"):
+        find_sites(torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.Conv2d(8, 3, 1)))
     good = full_genotype(MODELS.build(NETS[1]), NETS[1])
     for changes, message in (
         (dict(full_widths=(8, 8), widths=(4, 4)), "2 sites, this EDSRNet has 3"),
-        (dict(architecture="RDNNet"), "'RDNNet' has no table of prunable sites; there are DRN"),
+        (dict(architecture="NoNet"), "there is no network 'NoNet'"),
         (dict(arguments=(("num_blocks", 3),)), "EDSRNet cannot be built with them .*TypeError"),
         (dict(arguments=(("num_blocks", 10**6),)), "num_blocks=1000000 is too large"),
         (dict(arguments=(("no", 3),)), "EDSRNet cannot be built with them"),

@@ -1,4 +1,5 @@
 from mmsrnas.apis import Pruned
+from mmsrnas.apis.compression import Settings
 
 
 def test_options_reach_the_function_and_its_result_is_printed(run_tool, tmp_path, monkeypatch):
@@ -34,3 +35,21 @@ def test_options_reach_the_function_and_its_result_is_printed(run_tool, tmp_path
     )
     assert "parameters: 2,000 -> 1,000 (50.0%)" in out
     assert "Multi-Adds for 1280x720: 4.0 G -> 1.0 G (25.0%)" in out
+
+
+def test_budget_and_its_options_reach_the_function(run_tool, tmp_path, monkeypatch):
+    """What it does: tests/test_apis/test_compression.py."""
+    config, checkpoint, report = (tmp_path / name for name in ("c.py", "full.pth", "report.md"))
+    config.write_text("model = dict(type='BaseEditModel')"), checkpoint.touch()
+    report.write_text("# smaller")
+    calls = []
+    monkeypatch.setattr(
+        "mmsrnas.apis.compression.compress", lambda *args: calls.append(args) or report
+    )
+    options = ["--max-params", 1e5, "--importance", "taylor", "--divisor", 4, "--rounds", 2]
+    options += ["--iterations", 8, "--distillation", 0.5, "--seed", 3, "--device", "cpu"]
+    assert "# smaller" in run_tool("prune.py", config, checkpoint, *options)
+    ((_, source, folder, budget, settings),) = calls
+    assert (source, str(folder)) == (str(checkpoint), "work_dirs/c_prune")
+    assert (budget.cost.type, budget.limit) == ("params", 1e5)
+    assert settings == Settings("taylor", 4, 8, 2, 8, 0.5, 3, "cpu")

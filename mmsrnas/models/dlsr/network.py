@@ -55,8 +55,9 @@ class DLSRNet(DLSRBase):
         ]
         fan_in = [len(pair) for pair in found.connections]
         super().__init__(cells, fan_in, channels, found.upscale_factor, found.in_channels, **kwargs)
-        self.genotype = found
+        # A pruned network says another genotype than the one by which it runs.
+        self.architecture = self.genotype = found
 
     def connect(self, index: int, features: list[Tensor]) -> Tensor:
         """Concatenates the two cells that the genotype names."""
-        return torch.cat([features[i] for i in self.genotype.connections[index - 2]], dim=1)
+        return torch.cat([features[i] for i in self.architecture.connections[index - 2]], dim=1)

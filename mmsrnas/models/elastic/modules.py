@@ -76,6 +76,13 @@ class RepConv(nn.Conv2d):
         kernel, bias = self.parts(x.shape[1], out_channels or self.out_channels)
         return F.conv2d(x, kernel, bias, padding="same")
 
+    def folded(self) -> nn.Conv2d:
+        """A plain convolution that does the same."""
+        plain = plain_conv(self.in_channels, self.out_channels, self.kernel_size[0])
+        plain = plain.to(self.weight).train(self.training)
+        self.fold_into(plain)
+        return plain
+
     @torch.no_grad()
     def fold_into(self, conv: nn.Conv2d) -> None:
         """Gives a plain convolution of at most the same widths the summed kernel."""

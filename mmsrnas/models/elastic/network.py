@@ -1,5 +1,6 @@
 """The elastic network that a genotype describes."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ class ElasticNet(BaseModule):
         found: ElasticGenotype = load_genotype(genotype, method="elastic").replace(
             upscale_factor=upscale_factor, in_channels=in_channels
         )
-        self.genotype = found
+        # A pruned network says another genotype than the one by which it runs.
+        self.architecture = self.genotype = found
         self.upscale_factor = found.upscale_factor
         self.in_channels = found.in_channels
         self.reparameterized = reparameterized
@@ -89,20 +91,26 @@ class ElasticNet(BaseModule):
         """
         convs = self.convolutions()
         slopes = [self.slopes.get(str(i)) for i in range(len(convs))]
-        return run_chain(self.genotype, x, convs, slopes, self.anchor)
+        return run_chain(self.architecture, x, convs, slopes, self.anchor)
 
     def fold(self) -> "ElasticNet":
         """A copy whose branches are summed: plain convolutions that compute the same."""
-        plain = ElasticNet(self.genotype).to(self.stem.weight)
-        for conv, target in zip(self.convolutions(), plain.convolutions(), strict=True):
-            if isinstance(conv, RepConv):
-                conv.fold_into(target)
-            else:
-                target.load_state_dict(conv.state_dict())
-        plain.slopes.load_state_dict(self.slopes.state_dict())
-        if plain.anchor is not None and self.anchor is not None:
-            plain.anchor.load_state_dict(self.anchor.state_dict())
-        return plain.train(self.training)
+        plain = copy.deepcopy(self)
+        plain.reparameterized = False
+        plain.stem, *cells, plain.head = (
+            conv.folded() if isinstance(conv, RepConv) else conv for conv in plain.convolutions()
+        )
+        plain.cells = nn.ModuleList(cells)
+        return plain
+
+    @torch.no_grad()
+    def unfold(self) -> "ElasticNet":
+        """A copy with further branches that computes the same until it is trained."""
+        plain = self.fold()
+        network = ElasticNet(self.genotype, reparameterized=True).to(self.stem.weight)
+        # The branches of a new convolution are silent.
+        network.load_state_dict(plain.state_dict(), strict=False)
+        return network.train(self.training)
 
     def convolutions(self) -> list[nn.Conv2d]:
         """Stem, convolutions of the blocks, head."""

@@ -67,7 +67,8 @@ class HiNASNet(HiNASBase):
             variant=variant,
         )
         super().__init__(found, init_cfg)
-        self.genotype = found
+        # A pruned network says another genotype than the one by which it runs.
+        self.architecture = self.genotype = found
         activation = found.activation
         self.act = build_activation(activation)
         self.stem1 = conv_norm(found.in_channels, STEM_CHANNELS, 3)
@@ -110,7 +111,7 @@ class HiNASNet(HiNASBase):
         if self.official:
             before_previous = self.act(before_previous)
         previous = self.stem2(self.act(before_previous))
-        low_level_cell = self.genotype.low_level_cell
+        low_level_cell = self.architecture.low_level_cell
         low = self.reduce(previous) if low_level_cell is None else None
         for index, (cell, (project, project_before)) in enumerate(
             zip(self.cells, self.projections, strict=True)

@@ -97,7 +97,8 @@ class HNASNet(HNASBase):
             global_skip=found.global_skip,
             init_cfg=init_cfg,
         )
-        self.genotype = found
+        # A pruned network says another genotype than the one by which it runs.
+        self.architecture = self.genotype = found
         self.cells = nn.ModuleList(
             DerivedCell(
                 found.mid_channels,
@@ -109,8 +110,8 @@ class HNASNet(HNASBase):
         )
 
     def _upsamples(self) -> list[bool]:
-        position = self.genotype.upsampling_position
-        return [index == position for index in range(self.genotype.num_cells)]
+        position = self.architecture.upsampling_position
+        return [index == position for index in range(self.architecture.num_cells)]
 
     def forward(self, x: Tensor) -> Tensor:
         """Super-resolves.

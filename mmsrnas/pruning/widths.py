@@ -1,0 +1,319 @@
+"""How many channels remain in every group, within a budget."""
+
+import copy
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from mmsrnas.costs import BudgetError, Cost, build_cost, positive_budget
+
+from .groups import ChannelGroup, Term, find_channels
+from .surgery import remove_channels
+
+__all__ = ["GroupCost", "choose_widths", "scaled_widths", "width_options"]
+
+MAX_ROUNDS = 8
+FILLED = 0.97
+"""Share of a budget in milliseconds that is close enough."""
+
+Widths = tuple[int, ...]
+
+
+class GroupCost:
+    """What a network costs as a function of the widths of its channel groups.
+
+    Counts are a sum over parameters, or over calls of operators, of products of sizes: exact, and
+    no network is built. Milliseconds are that of the full network, less what its convolutions take
+    less at the smaller widths, by the table of the target; :meth:`exact` predicts them for the
+    whole network.
+
+    Args:
+        net: The full network.
+        groups: Its channel groups, or some of them.
+        cost: The cost, or its config.
+
+    Attributes:
+        unit: What the numbers are.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        groups: Sequence[ChannelGroup],
+        cost: Cost | Mapping[str, Any] | str = "multi_adds",
+    ) -> None:
+        self.cost = build_cost(cost)
+        self.unit = self.cost.unit
+        self.groups = list(groups)
+        self.full_widths: Widths = tuple(group.width for group in groups)
+        self._net = [net]  # not a submodule of whoever owns this
+        self._known: dict[Any, float] = {}
+        self.terms = self._params() if self.cost.type == "params" else self._operators()
+        self.terms_of: dict[int, list[int]] = defaultdict(list)
+        for number, term in enumerate(self.terms):
+            for group in {group for shares in term.shares for group in shares}:
+                self.terms_of[group].append(number)
+        self._offset = 0.0
+        self._offset = self.exact(self.full_widths) - self(self.full_widths)
+
+    def __call__(self, widths: Sequence[int]) -> float:
+        """Cost of the network at some widths."""
+        return self._offset + sum(self.term(number, widths) for number in range(len(self.terms)))
+
+    def term(self, number: int, widths: Sequence[int]) -> float:
+        """What one parameter or operator costs at some widths."""
+        term = self.terms[number]
+        shape = tuple(
+            size - sum(n * (self.full_widths[g] - widths[g]) for g, n in shares.items())
+            for size, shares in zip(term.shape, term.shares, strict=True)
+        )
+        if self.cost.type != "latency":
+            return float(term.factor * math.prod(shape))
+        if term.conv is None:
+            return 0.0
+        key = (shape, *((name, str(value)) for name, value in sorted(term.conv.items())))
+        if key not in self._known:
+            conv, size = _convolution(shape, term.conv)
+            self._known[key] = self.cost(conv, size)
+        return self._known[key]
+
+    def exact(self, widths: Sequence[int]) -> float:
+        """Cost of the very network."""
+        return self.cost(self.pruned(widths))
+
+    def pruned(self, widths: Sequence[int]) -> nn.Module:
+        """A copy of the network with the first channels of every group."""
+        net = copy.deepcopy(self._net[0])
+        remove_channels(net, self.groups, [torch.arange(width) for width in widths])
+        return net
+
+    def _params(self) -> list[Term]:
+        shares: dict[str, dict[int, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+        for number, group in enumerate(self.groups):
+            for part in group.slices:
+                shares[part.name][part.dim][number] = part.index.shape[1]
+        return [
+            Term(1, tuple(param.shape), tuple(shares[name][d] for d in range(param.ndim)))
+            for name, param in self._net[0].named_parameters()
+        ]
+
+    def _operators(self) -> list[Term]:
+        found = find_channels(self._net[0], self.cost.image_size(self._net[0]))
+        place = {group.name: number for number, group in enumerate(self.groups)}
+        number_of = {g: place[own.name] for g, own in enumerate(found.groups) if own.name in place}
+
+        def ours(shares: Mapping[int, int]) -> dict[int, int]:
+            return {number_of[g]: n for g, n in shares.items() if g in number_of}
+
+        return [replace(t, shares=tuple(map(ours, t.shares))) for t in found.terms]
+
+
+def _convolution(
+    shape: tuple[int, ...], conv: Mapping[str, Any]
+) -> tuple[nn.Module, tuple[int, int, int]]:
+    """A convolution with a weight of this shape, and the size of what it reads."""
+    first, second = shape
+    names = ("kernel_size", "stride", "padding", "dilation", "bias")
+    arguments = {name: conv[name] for name in names}
+    groups = first if conv["depthwise"] else conv["groups"]
+    if conv["transposed"]:
+        inputs, outputs = first, second * groups
+        return nn.ConvTranspose2d(inputs, outputs, groups=groups, **arguments), (
+            inputs,
+            *conv["size"],
+        )
+    inputs, outputs = second * groups, first
+    return nn.Conv2d(inputs, outputs, groups=groups, **arguments), (inputs, *conv["size"])
+
+
+def width_options(groups: Sequence[ChannelGroup], divisor: int = 8) -> list[list[int]]:
+    """Widths that a group may keep: multiples of a step that suits the hardware, and all.
+
+    Args:
+        groups: The groups.
+        divisor: The step.
+    """
+    if divisor < 1:
+        raise ValueError(f"divisor: expected at least 1, got {divisor}.")
+    return [[*range(divisor, group.width, divisor), group.width] for group in groups]
+
+
+def choose_widths(
+    cost: GroupCost,
+    options: Sequence[Sequence[int]],
+    curves: Sequence[Mapping[int, float]],
+    budget: float,
+) -> Widths:
+    """Widths that lose least within a budget.
+
+    Step by step, the narrowing with the least damage for each unit of the cost is done, until the
+    budget is met; then what fits is given back. All narrower widths of a group are weighed in each
+    step, because milliseconds do not fall with every one of them.
+
+    Args:
+        cost: The cost of widths.
+        options: Possible widths of each group, ascending.
+        curves: What is lost at each of them.
+        budget: Largest cost, absolute.
+
+    Returns:
+        A width for each group.
+
+    Raises:
+        BudgetError: Even the smallest widths cost more.
+        ValueError: The budget is not positive, or there is no group.
+    """
+    return _within(cost, options, budget, lambda limit: _greedy(cost, options, curves, limit))
+
+
+def scaled_widths(
+    cost: GroupCost, options: Sequence[Sequence[int]], budget: float, shares: Sequence[float] = ()
+) -> Widths:
+    """Widths that are the same share of the full ones everywhere, within a budget.
+
+    Args:
+        cost: The cost of widths.
+        options: Possible widths of each group, ascending.
+        budget: Largest cost, absolute.
+        shares: Factors of single groups before the common one, say random ones.
+
+    Returns:
+        A width for each group.
+
+    Raises:
+        BudgetError: Even the smallest widths cost more.
+        ValueError: The budget is not positive, or there is no group.
+    """
+    factors = list(shares) or [1.0] * len(cost.full_widths)
+
+    def scaled(share: float) -> Widths:
+        return tuple(
+            min(widths, key=lambda width: abs(width - share * factor * full))
+            for widths, full, factor in zip(options, cost.full_widths, factors, strict=True)
+        )
+
+    def largest(limit: float) -> Widths:
+        candidates = dict.fromkeys(scaled(step / 200) for step in range(200, -1, -1))
+        return next(
+            (widths for widths in candidates if cost(widths) <= limit),
+            tuple(widths[0] for widths in options),
+        )
+
+    return _within(cost, options, budget, largest)
+
+
+def _within(
+    cost: GroupCost,
+    options: Sequence[Sequence[int]],
+    budget: float,
+    choose: Callable[[float], Widths],
+) -> Widths:
+    """The choice at the largest limit for which the very network keeps to the budget."""
+    budget = positive_budget(budget, cost.unit)
+    if not options:
+        raise ValueError("the network has no channels that can be removed.")
+    if cost.exact(cost.full_widths) <= budget:
+        return cost.full_widths
+    narrowest = tuple(widths[0] for widths in options)
+    least = cost.exact(narrowest)
+    if least > budget:
+        raise BudgetError(budget, least, cost.unit, "the network with the smallest widths")
+    best, most, limit = narrowest, least, budget
+    for _ in range(MAX_ROUNDS):
+        widths = choose(limit)
+        exact = cost.exact(widths)
+        if exact <= budget and exact > most:
+            best, most = widths, exact
+        if FILLED * budget <= exact <= budget or cost.cost.type != "latency":
+            break
+        limit *= 0.99 * budget / exact
+    return best
+
+
+def _greedy(
+    cost: GroupCost,
+    options: Sequence[Sequence[int]],
+    curves: Sequence[Mapping[int, float]],
+    limit: float,
+) -> Widths:
+    state = _State(cost, options, curves)
+    while state.total > limit:
+        move = state.best_narrowing()
+        if move is None:
+            break
+        state.move(*move)
+    while True:
+        move = state.best_widening(limit)
+        if move is None:
+            return tuple(state.widths)
+        state.move(*move)
+
+
+class _State:
+    """Widths on the way, with what each change of one group would save."""
+
+    def __init__(
+        self,
+        cost: GroupCost,
+        options: Sequence[Sequence[int]],
+        curves: Sequence[Mapping[int, float]],
+    ) -> None:
+        self.cost, self.options, self.curves = cost, options, curves
+        self.widths = list(cost.full_widths)
+        self.total = cost(self.widths)
+        self._rates: dict[int, tuple[float, int] | None] = {}
+        self._neighbours = {
+            group: {g for t in terms for shares in cost.terms[t].shares for g in shares}
+            for group, terms in cost.terms_of.items()
+        }
+
+    def change(self, group: int, width: int) -> float:
+        """What the cost changes by if a group gets a width."""
+        terms = self.cost.terms_of[group]
+        other = list(self.widths)
+        other[group] = width
+        term = self.cost.term
+        return sum(term(t, other) for t in terms) - sum(term(t, self.widths) for t in terms)
+
+    def move(self, group: int, width: int) -> None:
+        self.total += self.change(group, width)
+        self.widths[group] = width
+        for other in self._neighbours.get(group, {group}):
+            self._rates.pop(other, None)
+
+    def best_narrowing(self) -> tuple[int, int] | None:
+        """Group and width with the least damage for what is saved."""
+        best: tuple[float, int, int] | None = None
+        for group in range(len(self.widths)):
+            if group not in self._rates:
+                self._rates[group] = self._rate(group)
+            rate = self._rates[group]
+            if rate is not None and (best is None or rate[0] < best[0]):
+                best = (rate[0], group, rate[1])
+        return None if best is None else best[1:]
+
+    def _rate(self, group: int) -> tuple[float, int] | None:
+        now, curve = self.widths[group], self.curves[group]
+        rates = []
+        for width in self.options[group]:
+            if width < now and (saved := -self.change(group, width)) > 0:
+                rates.append((max(0.0, curve[width] - curve[now]) / saved, width))
+        # Of equal rates the smallest step.
+        return min(rates, key=lambda rate: (rate[0], -rate[1]), default=None)
+
+    def best_widening(self, limit: float) -> tuple[int, int] | None:
+        """Group and width that undo most damage within a limit."""
+        best: tuple[float, int, int] | None = None
+        for group, now in enumerate(self.widths):
+            curve = self.curves[group]
+            for width in self.options[group]:
+                relief = curve[now] - curve[width]
+                fits = width > now and self.total + self.change(group, width) <= limit
+                if fits and relief > 0 and (best is None or relief > best[0]):
+                    best = (relief, group, width)
+        return None if best is None else best[1:]
