@@ -57,8 +57,9 @@ def test_what_it_runs(tmp_path, monkeypatch, capsys):
         (work / "auto").mkdir()
         (work / "auto/report.md").write_text("# A network")
 
-    monkeypatch.setitem(DEMO, "run", run)
-    monkeypatch.setitem(DEMO, "prepare_photographs", lambda: None)
+    names = DEMO["main"].__globals__
+    monkeypatch.setitem(names, "run", run)
+    monkeypatch.setitem(names, "prepare_photographs", lambda: None)
     DEMO["main"]()
     assert "# A network" in capsys.readouterr().out
     (tool, folder, *options), *more = commands
