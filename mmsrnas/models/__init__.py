@@ -14,6 +14,7 @@ from .losses import (
     SumLoss,
 )
 from .paths import SharedSupernet
+from .peers import SpandrelNet
 from .unit_variance import init_unit_variance
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "HiNASSupernet",
     "SSIMLoss",
     "SharedSupernet",
+    "SpandrelNet",
     "SumLoss",
     "init_unit_variance",
 ]
