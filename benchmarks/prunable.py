@@ -8,7 +8,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import mmagic.models  # noqa: F401  (registers its networks)
 from mmengine.registry import init_default_scope
 from torch import nn
 

@@ -240,12 +240,13 @@ def group_channels(
     for (footprint, reason), units in alike.items():
         slices = [
             ChannelSlice(
-                *place,
-                np.array([owned[unit][place] for unit in units]),
-                place in makes,
-                place in reads,
+                name,
+                dim,
+                np.array([owned[unit][name, dim] for unit in units]),
+                (name, dim) in makes,
+                (name, dim) in reads,
             )
-            for place, _ in footprint
+            for (name, dim), _ in footprint
         ]
         slices.sort(key=lambda part: order[part.name])
         first = next(part for part in slices if part.produces and part.name in parameters)

@@ -19,6 +19,7 @@ __all__ = ["GroupCost", "choose_widths", "scaled_widths", "width_options"]
 
 MAX_ROUNDS = 8
 MAX_PASSES = 4
+STEP_DOWN = 0.2
 FILLED = 0.97
 """Share of a budget in milliseconds that is close enough."""
 
@@ -170,7 +171,10 @@ def choose_widths(
         BudgetError: Even the smallest widths cost more.
         ValueError: The budget is not positive, or there is no group.
     """
-    return _within(cost, options, budget, lambda limit: _greedy(cost, options, curves, limit))
+    widths = _within(cost, options, budget, lambda limit: _greedy(cost, options, curves, limit))
+    if cost.cost.type == "latency":
+        widths = _filled(cost, options, curves, widths, budget)
+    return widths
 
 
 def scaled_widths(
@@ -226,15 +230,37 @@ def _within(
     if least > budget:
         raise BudgetError(budget, least, cost.unit, "the network with the smallest widths")
     best, most, limit = narrowest, least, budget
-    for _ in range(MAX_ROUNDS):
+    for number in range(MAX_ROUNDS):
         widths = choose(limit)
         exact = cost.exact(widths)
         if exact <= budget and exact > most:
             best, most = widths, exact
         if FILLED * budget <= exact <= budget or cost.cost.type != "latency":
             break
-        limit *= 0.99 * budget / exact
+        # What the sum over convolutions leaves out hardly changes from one choice to the next.
+        limit = budget - (exact - cost(widths)) - number * STEP_DOWN * max(0.0, exact - budget)
     return best
+
+
+def _filled(
+    cost: GroupCost,
+    options: Sequence[Sequence[int]],
+    curves: Sequence[Mapping[int, float]],
+    widths: Widths,
+    budget: float,
+) -> Widths:
+    """The next larger width of every group where the very network still keeps to the budget."""
+    wider = {}
+    for group, width in enumerate(widths):
+        larger = [option for option in options[group] if option > width]
+        if larger:
+            wider[group] = larger[0]
+    relief = {group: curves[group][widths[group]] - curves[group][w] for group, w in wider.items()}
+    for group in sorted(wider, key=lambda group: -relief[group]):
+        trial = (*widths[:group], wider[group], *widths[group + 1 :])
+        if relief[group] > 0 and cost.exact(trial) <= budget:
+            widths = trial
+    return widths
 
 
 def _greedy(

@@ -41,12 +41,12 @@ def groups(net):
 
 @pytest.fixture
 def latency(monkeypatch, tmp_path):
-    """Milliseconds that depend on the shapes alone, in steps of eight channels."""
+    """Milliseconds that depend on the shapes alone, in steps of four channels."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def measure(table, operator):
         sizes = [s.shape for s in operator.spec[1] if hasattr(s, "shape")]
-        return Samples(sum(float(np.prod([8 * -(-n // 8) for n in size])) for size in sizes) / 1e6)
+        return Samples(sum(float(np.prod([4 * -(-n // 4) for n in size])) for size in sizes) / 1e6)
 
     monkeypatch.setattr(OperatorTable, "_measure", measure)
     return Cost("latency", target="torch:cpu:1:12x16")
@@ -58,11 +58,9 @@ def test_milliseconds_are_kept_and_used(net, groups, latency, share):
     options = width_options(groups, 4)
     curves = damage_curves(net, groups, score_channels(net, groups, "l1"), options)
     budget = share * cost.exact(cost.full_widths)
-    for widths in (
-        choose_widths(cost, options, curves, budget),
-        scaled_widths(cost, options, budget),
-    ):
-        assert 0.75 * budget < latency(cost.pruned(widths)) <= budget
+    assert latency(cost.pruned(scaled_widths(cost, options, budget))) <= budget
+    chosen = choose_widths(cost, options, curves, budget)
+    assert 0.8 * budget < latency(cost.pruned(chosen)) <= budget
     with pytest.raises(
         BudgetError, match=r"out of reach; .* smallest widths costs .* least possib"
     ):
