@@ -1,5 +1,6 @@
 """Supernets, networks and losses; none of them needs ``mmagic.models``."""
 
+from .compact import CompactNet
 from .dlsr import DLSRNet, DLSRSpace, DLSRSupernet
 from .drn import DRNNet, DualNet
 from .elastic import ElasticNet, ElasticSupernet
@@ -18,6 +19,7 @@ from .peers import SpandrelNet
 from .unit_variance import init_unit_variance
 
 __all__ = [
+    "CompactNet",
     "ComplexityLoss",
     "DLSRNet",
     "DLSRSpace",
