@@ -50,10 +50,7 @@ def test_every_command_is_a_tool(name):
 def test_no_tool_is_forgotten():
     named = {script for script, _ in command.COMMANDS.values()}
     tools = {str(path.relative_to(ROOT / "tools")) for path in (ROOT / "tools").rglob("*.py")}
-    assert {n for n in tools - named if "demo" not in n} <= {
-        "misc/make_tables.py",
-        "export_onnx.py",
-    }
+    assert {n for n in tools - named if "demo" not in n} <= {"misc/make_tables.py"}
 
 
 def test_the_name_of_the_command_stands_in_its_help(run, capsys):
