@@ -177,16 +177,13 @@ def choose_widths(
     return widths
 
 
-def scaled_widths(
-    cost: GroupCost, options: Sequence[Sequence[int]], budget: float, shares: Sequence[float] = ()
-) -> Widths:
+def scaled_widths(cost: GroupCost, options: Sequence[Sequence[int]], budget: float) -> Widths:
     """Widths that are the same share of the full ones everywhere, within a budget.
 
     Args:
         cost: The cost of widths.
         options: Possible widths of each group, ascending.
         budget: Largest cost, absolute.
-        shares: Factors of single groups before the common one, say random ones.
 
     Returns:
         A width for each group.
@@ -195,12 +192,11 @@ def scaled_widths(
         BudgetError: Even the smallest widths cost more.
         ValueError: The budget is not positive, or there is no group.
     """
-    factors = list(shares) or [1.0] * len(cost.full_widths)
 
     def scaled(share: float) -> Widths:
         return tuple(
-            min(widths, key=lambda width: abs(width - share * factor * full))
-            for widths, full, factor in zip(options, cost.full_widths, factors, strict=True)
+            min(widths, key=lambda width: abs(width - share * full))
+            for widths, full in zip(options, cost.full_widths, strict=True)
         )
 
     def largest(limit: float) -> Widths:
