@@ -254,7 +254,7 @@ def _filled(
     relief = {group: curves[group][widths[group]] - curves[group][w] for group, w in wider.items()}
     for group in sorted(wider, key=lambda group: -relief[group]):
         trial = (*widths[:group], wider[group], *widths[group + 1 :])
-        if relief[group] > 0 and cost.exact(trial) <= budget:
+        if relief[group] >= 0 and cost.exact(trial) <= budget:
             widths = trial
     return widths
 
@@ -373,6 +373,6 @@ class _State:
             for width in self.options[group]:
                 relief = curve[now] - curve[width]
                 fits = width > now and self.total + self.change(group, width) <= limit
-                if fits and relief > 0 and (best is None or relief > best[0]):
+                if fits and relief >= 0 and (best is None or relief > best[0]):
                     best = (relief, group, width)
         return None if best is None else best[1:]

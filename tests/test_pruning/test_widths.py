@@ -85,6 +85,11 @@ def test_choice_is_close_to_the_best_of_all(net, groups):
         }
         assert damage[widths] <= 1.1 * min(damage.values())
     assert choose_widths(cost, options, curves, 1e9) == cost.full_widths
+    # A loss that no width changes is no reason to leave the budget unused.
+    flat = [dict.fromkeys(widths, 0.0) for widths in options]
+    for share in (0.5, 0.8):
+        budget = share * cost(cost.full_widths)
+        assert 0.9 * budget < cost(choose_widths(cost, options, flat, budget)) <= budget
 
 
 def test_taylor_is_the_change_of_the_loss_and_the_curve_is_measured(net, groups):
