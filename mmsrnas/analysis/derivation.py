@@ -102,7 +102,7 @@ def derive_measured(
     mid_channels: int | None = None,
     max_spread: float = 0.1,
 ) -> tuple[Derived, Measurement]:
-    """Derives within a latency by measurement, see :func:`~.measured.within_measured`.
+    """Derives within a measured latency, see :func:`~mmsrnas.analysis.measured.within_measured`.
 
     Args:
         supernet: The supernet of the search.

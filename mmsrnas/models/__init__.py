@@ -15,6 +15,7 @@ from .losses import (
     SumLoss,
 )
 from .paths import SharedSupernet
+from .peers import SpandrelNet
 from .unit_variance import init_unit_variance
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "HiNASSupernet",
     "SSIMLoss",
     "SharedSupernet",
+    "SpandrelNet",
     "SumLoss",
     "init_unit_variance",
 ]

@@ -114,7 +114,8 @@ def test_handmade_networks_use_the_budget():
     found = handmade_networks(BUDGET, 2)
     assert set(found) == {"compact", "edsr"}
     for config in found.values():
-        assert 0.85 * BUDGET.limit < BUDGET.cost(MODELS.build(config)) <= BUDGET.limit
+        assert max(config.get("num_convs", 0), config.get("num_blocks", 0)) >= 4
+        assert 0.8 * BUDGET.limit < BUDGET.cost(MODELS.build(config)) <= BUDGET.limit
     assert set(handmade_networks(BUDGET, 1)) == {"compact"}
 
 

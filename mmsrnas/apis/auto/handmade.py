@@ -15,6 +15,7 @@ from .budget import MAX_SPREAD, Budget
 __all__ = ["handmade_networks"]
 
 MAX_WIDTH = 256
+NEARLY = 0.85
 LATENCY_STEP = 8
 """Distance of the widths where time counts; runtimes compute channels in blocks of 8."""
 
@@ -22,7 +23,8 @@ LATENCY_STEP = 8
 def handmade_networks(budget: Budget, upscale_factor: int) -> dict[str, dict[str, Any]]:
     """Configs of hand-made networks, brought to a budget by depth and width.
 
-    Of each kind it is the depth whose widest network within the budget uses most of it.
+    Of each kind it is the deepest network that uses nearly as much of the budget as any: a wide one
+    of a single layer fills it best, and is no match.
 
     Args:
         budget: The budget.
@@ -37,9 +39,9 @@ def handmade_networks(budget: Budget, upscale_factor: int) -> dict[str, dict[str
     edsr = dict(type="EDSRNet", in_channels=3, out_channels=3, upscale_factor=upscale_factor)
     compact = dict(type="mmsrnas.CompactNet", in_channels=3, upscale_factor=upscale_factor)
     compact["anchor"] = "linear"  # as elastic networks have
-    kinds = {"compact": [compact | {"num_convs": depth} for depth in (1, 4, 8, 16)]}
+    kinds = {"compact": [compact | {"num_convs": depth} for depth in (16, 8, 4, 1)]}
     if upscale_factor > 1:
-        kinds["edsr"] = [edsr | {"num_blocks": depth} for depth in (2, 4, 8)]
+        kinds["edsr"] = [edsr | {"num_blocks": depth} for depth in (8, 4, 2)]
     found, refused = {}, []
     for name, configs in kinds.items():
         try:
@@ -61,7 +63,7 @@ class _Scaled:
 
 
 def _scaled(budget: Budget, configs: list[dict[str, Any]]) -> _Scaled:
-    """The network of one kind at the depth and width that use most of a budget."""
+    """The network of one kind for a budget, of configs from the deepest on."""
 
     def find(limit: float) -> _Scaled:
         fitting, refused = [], []
@@ -72,7 +74,8 @@ def _scaled(budget: Budget, configs: list[dict[str, Any]]) -> _Scaled:
                 refused.append(error)
         if not fitting:
             raise min(refused, key=lambda error: error.least)
-        return max(fitting, key=lambda scaled: scaled.cost)
+        most = max(scaled.cost for scaled in fitting)
+        return next(scaled for scaled in fitting if scaled.cost >= NEARLY * most)
 
     if not budget.is_latency:
         return find(budget.limit)

@@ -203,7 +203,8 @@ def _made(out: Path, made_of: dict[str, Any], budget: Budget, progress: bool) ->
     handmade = handmade_networks(budget, scale)
     parts = split(inspection.groups, seed)
     crops = prepare_pairs(made_of["photos"], parts, out / "data", scale)
-    generators = dict.fromkeys(method.TRAININGS, search.network) | handmade
+    generators: dict[str, Any] = dict.fromkeys(method.TRAININGS, search.network)
+    generators |= handmade
     models = {"search": search.model} | {k: _single(g) for k, g in generators.items()}
     made = Plan(out, made_of, crops, search.description, models, {}, {}, str(inspection))
     loader = _data(made)["train_dataloader"]
