@@ -6,7 +6,7 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-denoise demo-hnas test coverage matrix tables soak lint format clean fuzz bench
+.PHONY: help venv demo demo-denoise demo-hnas test coverage matrix tables soak lint format clean fuzz bench mutation
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -42,6 +42,9 @@ fuzz: venv  ## 100,000 mutations of genotypes, and as many of annotation files
 
 soak: venv  ## 100 kills of every strategy: each run must end with the bits of the whole one
 	$(BIN)/python benchmarks/kill_campaign.py --kills 100
+
+mutation: venv  ## how many of 100 small changes of the code its tests find
+	$(BIN)/python benchmarks/mutation.py --count 100
 
 bench: venv  ## costs of the search steps against their references; fails where a count has changed
 	$(BIN)/python benchmarks/bench.py $(BENCH)

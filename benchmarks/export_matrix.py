@@ -14,7 +14,8 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmsrnas.apis.export import ExportError, Photographs, export
-from mmsrnas.models import DLSRNet, DRNNet, HiNASNet, HNASNet
+from mmsrnas.genotypes import ElasticGenotype
+from mmsrnas.models import DLSRNet, DRNNet, ElasticNet, HiNASNet, HNASNet
 from mmsrnas.pruning import full_genotype
 from mmsrnas.pruning.surgery import PrunedNet
 from mmsrnas.registry import MODELS
@@ -27,12 +28,14 @@ def networks() -> dict[str, nn.Module]:
     """The networks, small enough for minutes on one core."""
     init_default_scope("mmagic")
     edsr = dict(in_channels=3, out_channels=3, mid_channels=16, num_blocks=4, upscale_factor=2)
+    chain = ElasticGenotype(("conv_3x3",) * 8, (16,) * 8)
     genotype = full_genotype(MODELS.build(dict(type="EDSRNet", **edsr)), edsr)
     return {
         "DLSR": DLSRNet("DLSR_TINY", 2),
         "HNAS": HNASNet("HNAS_A", 2, mid_channels=8),
         "HiNAS SR": HiNASNet("HINAS_SR", mid_channels=8, upscale_factor=2),
         "HiNAS denoise": HiNASNet("HINAS_DENOISE", "denoise", 1, 1, 8),
+        "elastic": ElasticNet(chain, reparameterized=True),
         "DRN": DRNNet(2, num_blocks=4, mid_channels=16),
         "pruned EDSR": PrunedNet(genotype.replace(widths=tuple(12 for _ in genotype.widths))),
     }

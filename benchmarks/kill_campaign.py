@@ -6,9 +6,9 @@ A trial is a run that is killed five times and then ends; it must end bit-identi
 nobody touched. The moment of a kill is a CPU time, drawn with the seed of the trial from what is
 left of the run: the kernel ends the process there, be it in the middle of a file. Before each
 resume the work dir is damaged, moved or copied by a draw of the same seed; ``--strategy NAME
---seed N --kills 5`` repeats a trial. Every run is a new process, forked from this one after the
-imports; the networks are tiny, the images of 40x40 pixels. Trials that are in the table of
-``--out`` already are not run again.
+--seed N --kills 5`` repeats the draws of a trial. Every run is a new process, forked from this one
+after the imports; the networks are tiny, the images of 40x40 pixels. Trials that are in the table
+of ``--out`` already are not run again.
 """
 
 import argparse

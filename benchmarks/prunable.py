@@ -5,13 +5,9 @@ tries each, and writes the table of docs/prunable.md. ``--check`` compares inste
 """
 
 import argparse
-import importlib
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import mmagic.models  # noqa: F401  (registers its networks)
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -57,17 +53,16 @@ REGISTERED: dict[str, dict[str, Any]] = {
 }
 """Networks that a config can name, small."""
 
-SMALL_RCAN = dict(scale=2, n_resgroups=1, n_resblocks=1, n_feats=16, reduction=4)
-SPANDREL: dict[str, tuple[str, dict[str, Any]]] = {
-    "Compact": ("Compact.__arch.SRVGG.SRVGGNetCompact", dict(num_feat=16, num_conv=3, upscale=4)),
-    "SPAN, folded": ("SPAN.__arch.span.SPAN", dict(num_in_ch=3, num_out_ch=3, feature_channels=16)),
-    "DnCNN": ("DnCNN.__arch.network_dncnn.DnCNN", dict(in_nc=3, out_nc=3, nc=16, nb=4)),
-    "RCAN": ("RCAN.RCAN", SMALL_RCAN),
-    "SAFMN": ("SAFMN.SAFMN", dict(dim=16, n_blocks=2, upscaling_factor=2)),
-    "PLKSR": ("PLKSR.PLKSR", dict(dim=16, n_blocks=2, upscaling_factor=2)),
-    "MoSR": ("MoSR.MoSR", dict(n_block=2, dim=16, upscale=2)),
+SPANDREL: dict[str, dict[str, Any]] = {
+    "Compact": dict(num_feat=16, num_conv=3, upscale=4),
+    "SPAN": dict(num_in_ch=3, num_out_ch=3, feature_channels=16),
+    "DnCNN": dict(in_nc=3, out_nc=3, nc=16, nb=4),
+    "RCAN": dict(scale=2, n_resgroups=1, n_resblocks=1, n_feats=16, reduction=4),
+    "SAFMN": dict(dim=16, n_blocks=2, upscaling_factor=2),
+    "PLKSR": dict(dim=16, n_blocks=2, upscaling_factor=2),
+    "MoSR": dict(n_block=2, dim=16, upscale=2),
 }
-"""Those of spandrel, which loads files of other programs; for :func:`mmsrnas.pruning` in Python."""
+"""Those of spandrel by ``mmsrnas.SpandrelNet``."""
 
 OTHER_INPUTS = {
     "LIIFEDSRNet, LIIFRDNNet": "read coordinates beside the image",
@@ -78,23 +73,15 @@ OTHER_INPUTS = {
 """Generators of mmagic that are left out, and why."""
 
 
-def build_spandrel(path: str, arguments: Mapping[str, Any]) -> nn.Module:
-    """A network of spandrel by its place below ``spandrel.architectures``."""
-    module, _, name = path.rpartition(".")
-    net = getattr(importlib.import_module(f"spandrel.architectures.{module}"), name)(**arguments)
-    for parent in list(net.modules()):
-        for child, conv in list(parent.named_children()):
-            if hasattr(conv, "update_params"):  # SPAN trains with more than it runs with
-                conv.update_params()
-                setattr(parent, child, conv.eval_conv)
-    return net
-
-
-def builders() -> dict[str, Callable[[], nn.Module]]:
-    """What builds each network of the table, by name."""
+def configs() -> dict[str, dict[str, Any]]:
+    """The config of each network of the table, by name."""
     init_default_scope("mmagic")
-    ours = {n: partial(MODELS.build, dict(type=n, **kwargs)) for n, kwargs in REGISTERED.items()}
-    return ours | {f"{n} (spandrel)": partial(build_spandrel, *at) for n, at in SPANDREL.items()}
+    ours = {name: dict(type=name, **kwargs) for name, kwargs in REGISTERED.items()}
+    peer = "mmsrnas.SpandrelNet"
+    return ours | {
+        f"{name} (spandrel)": dict(type=peer, architecture=name, **kwargs)
+        for name, kwargs in SPANDREL.items()
+    }
 
 
 def row(name: str, net: nn.Module, found: Verified) -> str:
@@ -121,8 +108,8 @@ def table() -> str:
         "| network | prunable | channel groups | parameters in them | what stays |",
         "|---|---|---:|---:|---|",
     ]
-    for name, build in builders().items():
-        net = build()
+    for name, cfg in configs().items():
+        net = MODELS.build(cfg)
         lines.append(row(name, net, verified_groups(net)))
     lines += [f"| {name} | no | - | - | {why} |" for name, why in OTHER_INPUTS.items()]
     return "\n".join(lines) + "\n"

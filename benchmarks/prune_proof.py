@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import mmagic.models  # noqa: F401  (registers EDSRNet)
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -109,10 +108,10 @@ def cut(
     net = copy.deepcopy(net)
     groups = list(verified_groups(net).groups)
     rng = np.random.default_rng(1000 + seed)
-    batches = [
-        dict(zip(("low", "high"), sample_batch(images, 8, 24, SCALE, rng), strict=True))
-        for _ in range(SCORING_BATCHES)
-    ]
+    batches: list[dict[str, Any]] = []
+    for _ in range(SCORING_BATCHES):
+        low, high = sample_batch(images, 8, 24, SCALE, rng)
+        batches.append({"low": low, "high": high})
 
     def objective(batch: Any) -> torch.Tensor:
         return F.l1_loss(net(batch["low"]), batch["high"])
@@ -125,7 +124,7 @@ def cut(
     if way in ("uniform", "scratch"):
         widths = scaled_widths(cost_of, options, budget)
     else:
-        measured = batches if way == "loss" else ()
+        measured = batches if way == "loss" else []
         curves = damage_curves(net, groups, scores, options, measured, objective)
         widths = choose_widths(cost_of, options, curves, budget)
     kept = [strongest(score, width) for score, width in zip(scores, widths, strict=True)]
@@ -133,7 +132,7 @@ def cut(
     return net, widths
 
 
-def tune(net: nn.Module, teacher: nn.Module, images: Images, iterations: int, seed: int) -> float:
+def tune(net: Any, teacher: nn.Module, images: Images, iterations: int, seed: int) -> float:
     """Trains a cut network beside the full one; returns CPU seconds."""
     begin = time.process_time()
     rng = np.random.default_rng(seed)
@@ -170,9 +169,10 @@ def row(
         net, widths = cut(full, way, share, cost, images, seed)
         if way == "scratch":
             torch.manual_seed(100 + seed)
+            module: Any
             for module in net.modules():
-                if hasattr(module, "reset_parameters"):
-                    module.reset_parameters()
+                if reset := getattr(module, "reset_parameters", None):
+                    reset()
             started(net, images, seed)
             seconds = train(net, images, recipe(total), SCALE, seed)
         else:

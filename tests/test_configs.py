@@ -21,7 +21,7 @@ BASES = sorted((ROOT / "_base_").rglob("*.py"))
 MEASURED = {
     "hnas_search_reduced_x2_bsds500.py",
     "hnas_search_tiny_x2_photographs.py",
-    *(path.name for path in ROOT.glob("hinas/hinas_*search*.py")),
+    *(path.name for path in ROOT.glob("hinas/hinas_*search*.py") if "paths" not in path.name),
 }
 
 # What the value of a key is, wherever the key stands.
@@ -42,6 +42,7 @@ KINDS = {
     "pipeline": registry.TRANSFORMS,
     "runner_type": registry.RUNNERS,
     "sampler": registry.DATA_SAMPLERS,
+    "space": registry.TASK_UTILS,
     "test_cfg": registry.LOOPS,
     "test_evaluator": registry.EVALUATORS,
     "test_pipeline": registry.TRANSFORMS,
@@ -71,9 +72,8 @@ def named_types(value: object, kind: Registry | None = None) -> Iterator[tuple[s
                 yield from named_types(list(item.values()), registry.HOOKS)
             else:
                 # All of a model is in one registry, also what it calls train_cfg.
-                yield from named_types(
-                    item, kind if kind is registry.MODELS else KINDS.get(key, kind)
-                )
+                in_model = kind is registry.MODELS and key != "space"
+                yield from named_types(item, kind if in_model else KINDS.get(key, kind))
 
 
 def values_of(value: object, key: str) -> Iterator[object]:

@@ -1,11 +1,14 @@
 """Every script and every Python block of the pages starts in a process of its own.
 
-The processes are forked from one that has imported the dependencies, in the order that the first
-import of a script sets: `mmsrnas` repairs mmagic and torchvision only where it comes before them.
+The processes are forked from one that has imported the dependencies and all modules of the package.
+That `mmsrnas` comes before mmagic and torchvision, which it repairs, is read in the sources.
 """
 
 import ast
+import gc
+import importlib
 import os
+import pkgutil
 import re
 import runpy
 import subprocess
@@ -16,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+import mmsrnas
 from mmsrnas import registry
 from mmsrnas.costs import COSTS
 
@@ -86,10 +90,11 @@ def outcome(work: Callable[[], None], folder: Path) -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def dependencies():
-    """Imports what is slow, and none of mmsrnas beyond what another test may have imported."""
-    import cv2  # noqa: F401
-    import mmagic.models  # noqa: F401
-    import mmengine.runner  # noqa: F401
+    """Imports once what all scripts import."""
+    for module in pkgutil.walk_packages(mmsrnas.__path__, "mmsrnas."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+    gc.freeze()  # or each child copies the pages of what it inherits
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -92,18 +92,17 @@ def compress(
     from mmsrnas.apis.compression import Settings, compress
     from mmsrnas.costs import Cost
 
-    place = {"target": args.target} if kind == "latency" else {}
     settings = Settings(
         importance=args.importance,
         divisor=args.divisor,
-        num_batches=args.batches or 8,
+        num_batches=8 if args.batches is None else args.batches,
         rounds=args.rounds,
         iterations=args.iterations,
         distillation=args.distillation,
         seed=args.seed,
         device=args.device,
     )
-    budget = Budget(Cost(kind, **place), limit)
+    budget = Budget(Cost(kind, target=args.target), limit)
     report = compress(cfg, args.checkpoint, work_dir, budget, settings)
     print(report.read_text())
 
@@ -121,7 +120,7 @@ def cut(cfg: Any, args: argparse.Namespace, work_dir: str | Path) -> None:
         random=args.random,
         cost=dict(type=args.cost, target=args.target),
         criterion=args.criterion,
-        num_batches=args.batches or 10,
+        num_batches=10 if args.batches is None else args.batches,
         lr=args.lr,
         channels_per_step=args.channels_per_step,
         seed=args.seed,

@@ -11,11 +11,20 @@ from torch import Tensor
 
 from mmsrnas.datasets import imresize
 
-__all__ = ["HELD_OUT_PHOTOGRAPHS", "Images", "held_out_sets", "sample_batch", "training_images"]
+__all__ = [
+    "HELD_OUT_PHOTOGRAPHS",
+    "Images",
+    "held_out_sets",
+    "proxy_images",
+    "sample_batch",
+    "training_images",
+]
 
 HELD_OUT_PHOTOGRAPHS = 20
 """Photographs, the last by name, that judge; one crop of each."""
 HELD_OUT_BSDS = 20
+PROXY_SIZE = 64
+"""Side of the degraded crops that judge shared weights."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,34 @@ def held_out_sets(data: Path, scale: int, gray: bool) -> dict[str, Images]:
     judges = [crops[0] for crops in _photographs(data)[-HELD_OUT_PHOTOGRAPHS:]]
     bsds = sorted((data / "BSDS500/train").glob("*.jpg"))[:HELD_OUT_BSDS]
     return {"photos": _read(judges, scale, gray), "bsds": _read(bsds, scale, gray)}
+
+
+def proxy_images(
+    data: Path, scale: int, gray: bool, sigma: float = 0.0
+) -> list[tuple[Tensor, Tensor]]:
+    """Middles of images of BSDS500 that neither train nor judge, for scores of shared weights.
+
+    Args:
+        data: Folder with ``BSDS500``.
+        scale: Ratio of HR to LR size.
+        gray: Read luma only.
+        sigma: Standard deviation of the noise in 0..255.
+
+    Returns:
+        Degraded and clean images ``(1, C, H, W)`` in [0, 1].
+    """
+    paths = sorted((data / "BSDS500/train").glob("*.jpg"))[HELD_OUT_BSDS:][:HELD_OUT_BSDS]
+    images = _read(paths, scale, gray)
+    rng = np.random.default_rng(0)
+    pairs = []
+    for low, high in zip(images.inputs, images.targets, strict=True):
+        y, x = (max(size - PROXY_SIZE, 0) // 2 for size in low.shape[:2])
+        low = low[y : y + PROXY_SIZE, x : x + PROXY_SIZE]
+        high = high[scale * y :, scale * x :][: scale * PROXY_SIZE, : scale * PROXY_SIZE]
+        noisy = low + sigma * rng.standard_normal(low.shape)
+        tensors = (torch.from_numpy(np.ascontiguousarray(a)).float() / 255 for a in (noisy, high))
+        pairs.append(tuple(tensor.permute(2, 0, 1)[None] for tensor in tensors))
+    return pairs
 
 
 def _photographs(data: Path) -> list[list[Path]]:

@@ -1,6 +1,7 @@
 """The one recipe by which every architecture of a table is trained and judged."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,14 @@ class Recipe:
     sigma: float = 0.0
 
 
-def train(net: nn.Module, images: Images, recipe: Recipe, scale: int, seed: int) -> float:
+def train(
+    net: nn.Module,
+    images: Images,
+    recipe: Recipe,
+    scale: int,
+    seed: int,
+    after_step: Callable[[], None] = lambda: None,
+) -> float:
     """Trains a network in place.
 
     Args:
@@ -42,6 +50,7 @@ def train(net: nn.Module, images: Images, recipe: Recipe, scale: int, seed: int)
         recipe: How.
         scale: Ratio of clean to degraded size.
         seed: Seed of the patches and of the noise.
+        after_step: Called after every step.
 
     Returns:
         CPU seconds.
@@ -53,7 +62,8 @@ def train(net: nn.Module, images: Images, recipe: Recipe, scale: int, seed: int)
     rng = np.random.default_rng(seed)
     net.train().to(memory_format=torch.channels_last)
     # eps as for losses on 0..255, on which the published recipes are defined.
-    optimizer = torch.optim.Adam(net.parameters(), recipe.lr, eps=1e-8 / 255)
+    weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(weights, recipe.lr, eps=1e-8 / 255)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.iterations)
     for iteration in range(recipe.iterations):
         low, high = sample_batch(images, recipe.batch_size, recipe.patch_size, scale, rng)
@@ -66,9 +76,10 @@ def train(net: nn.Module, images: Images, recipe: Recipe, scale: int, seed: int)
             raise FloatingPointError(f"the loss is {loss.item()} at iteration {iteration}")
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
+        after_step()
     return time.process_time() - start
 
 

@@ -1,4 +1,4 @@
-# Searches a DLSR of 18 channels for tools/demo.py: minutes on a CPU core (estimate).
+# Searches a DLSR on the photographs of tools/demo.py: minutes on a CPU core (estimate).
 # Everything is faster than in the paper: the weights train alone for 40 iterations.  In so few
 # steps only a high weight of the cost decides anything: at 1/255 the search takes dense
 # convolutions, at 0.03 nearly the cheapest operations.

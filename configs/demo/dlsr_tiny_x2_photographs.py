@@ -1,6 +1,7 @@
-# Trains the network found by tools/demo.py: minutes on a CPU core (estimate).
-# --cfg-options model.generator.genotype=work_dirs/demo/genotype.json names it; the photographs of
-# both parts of the search train it.
+# Trains a small DLSR on the photographs of tools/demo.py: minutes on a CPU core (estimate).
+# --cfg-options
+#     model.generator.genotype=work_dirs/dlsr_search_tiny_x2_photographs/genotype.json
+# names the one that was searched; the photographs of both parts of the search train it.
 _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/dlsr.py",

@@ -1,16 +1,15 @@
 """Genotypes of a search that keep to a budget."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-
-from torch import nn
 
 from mmsrnas.costs import BudgetError, Cost, positive_budget
 from mmsrnas.genotypes import Genotype, GenotypeError
-from mmsrnas.latency import Measurement, measure
+from mmsrnas.latency import Measurement
 from mmsrnas.models.supernet import Preference, RankedSupernet
 
+from .measured import within_measured
 from .scaling import FILLED, widest
 
 __all__ = ["Derived", "derive", "derive_measured"]
@@ -22,8 +21,6 @@ OTHER_WIDTHS = (0, 1, 2, -1)
 MAX_DEEPER = 2
 """Cells more or less than in the search that are tried."""
 MAX_CORRECTIONS = 4
-AGREES = 0.05
-"""Relative difference of predicted and measured latency that needs no calibration."""
 
 
 @dataclass(frozen=True)
@@ -103,40 +100,32 @@ def derive_measured(
     cost: Cost,
     budget: float,
     mid_channels: int | None = None,
-    rounds: int = 3,
     max_spread: float = 0.1,
 ) -> tuple[Derived, Measurement]:
-    """Derives within a latency, and measures the network.
-
-    Where measurement and prediction differ by more than 5 %, what was measured calibrates the
-    operator table, and the genotype is derived again.
+    """Derives within a measured latency, see :func:`~mmsrnas.analysis.measured.within_measured`.
 
     Args:
         supernet: The supernet of the search.
         cost: A cost of the type ``'latency'``; its table is calibrated.
         budget: The most milliseconds.
         mid_channels: A fixed width.
-        rounds: Measurements at most.
         max_spread: Largest spread of the measurements that is trusted.
 
     Returns:
-        What was derived last, and its measurement.
+        What was derived, and its measurement, which is within the budget.
 
     Raises:
+        BudgetError: The budget is out of reach, by prediction or by measurement.
         NoisyMeasurementError: The machine is too busy.
     """
-    networks: dict[str, nn.Module] = {}
-    times: dict[str, float] = {}
-    for count in range(rounds):
-        found = derive(supernet, cost, budget, mid_channels)
-        network = supernet.build_network(found.genotype)
-        measured = measure(network, cost.target, max_spread=max_spread)
-        if abs(measured.milliseconds / found.cost - 1) <= AGREES:
-            break
-        networks[str(count)], times[str(count)] = network, measured.milliseconds
-        if count < rounds - 1:
-            cost.table.calibrate(networks, times)
-    return found, measured
+    found, measured = within_measured(
+        lambda limit: derive(supernet, cost, limit, mid_channels),
+        lambda found: supernet.build_network(found.genotype),
+        cost,
+        budget,
+        max_spread=max_spread,
+    )
+    return replace(found, budget=budget), measured
 
 
 @dataclass(frozen=True)

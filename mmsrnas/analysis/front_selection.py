@@ -17,12 +17,17 @@ from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.models.bn_calibration import estimate_statistics
+from mmsrnas.sizes import upscale_factor_of
 
 from .evolution import search_front
 from .front import Scored, pareto_front
 from .plots import plot_front
 
-__all__ = ["SelectedFront", "inherited_psnr", "select_front"]
+__all__ = ["SelectedFront", "held_out_images", "inherited_psnr", "select_front"]
+
+NEAR = 0.75
+"""Least ratio of budget and cost of networks that are compared by their quality alone."""
+MAX_NEAR = 96
 
 
 def select_front(
@@ -51,18 +56,35 @@ def select_front(
         ModuleNotFoundError: The space is large, and pymoo is not installed.
     """
     supernet: Any = editor.generator
-    batches = list(Runner.build_dataloader(dict(dataloader), seed=seed))
-    if not batches:
-        raise ValueError("val_dataloader: it yields no image, so that nothing can be judged.")
-    scale = supernet.upscale_factor
-    preprocess: Any = editor.data_preprocessor
-    images = [_middle(preprocess(batch, True), crop, scale) for batch in batches]
+    images = held_out_images(editor, dataloader, crop)
     cost_of = supernet.genotype_cost(cost)
 
     def judge(genotype: Genotype) -> tuple[float, float]:
         return inherited_psnr(supernet.extract(genotype), images), cost_of(genotype)
 
     return SelectedFront(search_front(supernet.space, judge, evaluations, seed), cost.unit)
+
+
+def held_out_images(
+    editor: nn.Module, dataloader: Mapping[str, Any], crop: int
+) -> list[tuple[Tensor, Tensor]]:
+    """The middle of held-out images, for :func:`inherited_psnr`.
+
+    Args:
+        editor: Editor that says how images are preprocessed.
+        dataloader: Config of the dataloader.
+        crop: Most height and width that is taken of each LR image.
+
+    Raises:
+        ValueError: There is no image.
+    """
+    parts: Any = editor
+    preprocess, scale = parts.data_preprocessor, upscale_factor_of(parts.generator)
+    batches = Runner.build_dataloader(dict(dataloader), seed=0)
+    images = [_middle(preprocess(batch, True), crop, scale) for batch in batches]
+    if not images:
+        raise ValueError("val_dataloader: it yields no image, so that nothing can be judged.")
+    return images
 
 
 def _middle(batch: dict, crop: int, scale: int) -> tuple[Tensor, Tensor]:
@@ -118,6 +140,20 @@ class SelectedFront:
     def front(self) -> list[Scored]:
         """Those that no other beats, by cost."""
         return pareto_front(self.judged)
+
+    def ranked(self, budget: float) -> list[Genotype]:
+        """Genotypes in the order in which a budget prefers them.
+
+        First those of about the same cost, the best first, also above the budget, in case that
+        costs are corrected; then the front, the dearest first.
+
+        Args:
+            budget: The budget, in the unit of the costs.
+        """
+        near = [s for s in self.judged if NEAR * budget <= s.cost <= budget / NEAR]
+        near.sort(key=lambda scored: -scored.psnr)
+        ranked = [*near[:MAX_NEAR], *reversed(self.front)]
+        return list(dict.fromkeys(scored.genotype for scored in ranked))
 
     def write(self, out: Path, origin: Mapping[str, Any]) -> None:
         """Writes tables, picture and genotypes.

@@ -39,6 +39,7 @@ def scale_to_budget(
     step: int = 1,
     min_width: int | None = None,
     max_width: int = MAX_WIDTH,
+    ahead: int = LOOK_AHEAD,
 ) -> Scaled:
     """Finds the widest network within a budget, see :func:`widest`.
 
@@ -49,6 +50,7 @@ def scale_to_budget(
         step: Distance of the widths that are considered.
         min_width: First width; ``step`` if None.
         max_width: Largest width.
+        ahead: Number of widths that are tried beyond the first that exceeds the budget.
 
     Returns:
         The network.
@@ -65,7 +67,8 @@ def scale_to_budget(
             known[width] = Scaled(network, width, cost(network))
         return known[width].cost
 
-    return known[widest(cost_at, budget, cost.unit, step, min_width or step, max_width)]
+    width = widest(cost_at, budget, cost.unit, step, min_width or step, max_width, ahead=ahead)
+    return known[width]
 
 
 def widest(

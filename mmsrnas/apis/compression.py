@@ -44,7 +44,8 @@ from mmsrnas.pruning.fingerprint import fingerprint
 from mmsrnas.pruning.importance import strongest
 from mmsrnas.pruning.verification import TOLERANCE
 
-from .auto import Budget, train_run
+from .auto import Budget
+from .auto.training import train_run
 from .pruning import (
     PRUNED_NET,
     draw_batches,
@@ -299,7 +300,7 @@ class _Job:
         if not file.is_file():
             with atomic_write(file) as path:
                 path.write_text(self._tuning(source, iterations).pretty_text)
-        return _Source(source.model, train_run(file, folder / "tune"))
+        return _Source(source.model, train_run(file, folder / "tune", [source.checkpoint]))
 
     def _tuning(self, source: _Source, iterations: int) -> Config:
         cfg = copy.deepcopy(self.cfg)

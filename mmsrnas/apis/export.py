@@ -23,6 +23,7 @@ from mmsrnas.files import atomic_write
 from mmsrnas.finite import require_finite
 from mmsrnas.sizes import in_channels_of, min_size_of, upscale_factor_of
 
+from .generator import folded
 from .inference.model import CARD, generator_config, load_model, load_network
 from .inference.tiling import find_halo, peak_bytes_per_pixel
 from .onnx import OnnxError, export_checked_onnx
@@ -177,7 +178,7 @@ def export(
     kind = _format_of(path, precision)
     if kind == "onnx-int8" and photos is None:
         raise ValueError("photos: int8 is calibrated on photographs; name a folder of them.")
-    network = model.eval() if isinstance(model, nn.Module) else load_network(model, config)
+    network = folded(model) if isinstance(model, nn.Module) else load_network(model, config)
     require_finite(network, type(network).__name__)
     scale, channels = upscale_factor_of(network), in_channels_of(network)
     pictures = Photographs(photos, scale, channels, sigma) if photos is not None else None
@@ -243,7 +244,10 @@ def _card_of(network: nn.Module, model: str | Path | nn.Module, kind: str) -> di
         card["genotype"] = genotype.to_dict()
     if not isinstance(model, nn.Module):
         checkpoint = read_checkpoint(model, "MODEL")
-        card["generator"] = generator_config(checkpoint)
+        generator = generator_config(checkpoint)
+        if generator and "reparameterized" in generator:
+            generator["reparameterized"] = False  # branches are summed when it is loaded
+        card["generator"] = generator
         stored = checkpoint.meta.get("card")
         card["training"] = {
             "checkpoint": Path(checkpoint.source).name,

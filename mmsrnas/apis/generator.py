@@ -16,7 +16,7 @@ from mmsrnas.registry import MODELS
 
 from .config import read_config
 
-__all__ = ["adopt_genotype", "init_generator"]
+__all__ = ["adopt_genotype", "folded", "init_generator"]
 
 GENOTYPE_OPTION = "model.generator.genotype"
 
@@ -50,18 +50,18 @@ def init_generator(
         raise ValueError(f"{config.filename}: the config has no 'model.generator'.")
     init_default_scope(config.get("default_scope", "mmagic"))
     if checkpoint is None:
-        return _folded(MODELS.build(config.model.generator))
+        return folded(MODELS.build(config.model.generator))
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = read_checkpoint(checkpoint)
     config = copy.deepcopy(config)
     adopt_genotype(config, checkpoint, genotype_override)
     network = MODELS.build(config.model.generator)
     checkpoint.load_into(network, EMA if _uses_ema(config.model) else "generator")
-    return _folded(network)
+    return folded(network)
 
 
-def _folded(network: Any) -> nn.Module:
-    """The network in evaluation mode, as it is run."""
+def folded(network: Any) -> nn.Module:
+    """The network in evaluation mode, as it is run: without branches that only train."""
     network = network.eval()
     return network.fold() if hasattr(network, "fold") else network
 

@@ -1,5 +1,6 @@
 """Supernets, networks and losses; none of them needs ``mmagic.models``."""
 
+from .compact import CompactNet
 from .dlsr import DLSRNet, DLSRSpace, DLSRSupernet
 from .drn import DRNNet, DualNet
 from .elastic import ElasticNet, ElasticSupernet
@@ -14,9 +15,11 @@ from .losses import (
     SumLoss,
 )
 from .paths import SharedSupernet
+from .peers import SpandrelNet
 from .unit_variance import init_unit_variance
 
 __all__ = [
+    "CompactNet",
     "ComplexityLoss",
     "DLSRNet",
     "DLSRSpace",
@@ -36,6 +39,7 @@ __all__ = [
     "HiNASSupernet",
     "SSIMLoss",
     "SharedSupernet",
+    "SpandrelNet",
     "SumLoss",
     "init_unit_variance",
 ]

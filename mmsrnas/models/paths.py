@@ -22,6 +22,8 @@ __all__ = ["RankedPaths", "SharedSupernet", "TokenSpace", "check_tokens", "fair_
 
 MAX_RANKED = 128
 """Most genotypes that a supernet remembers as its preferences."""
+NEAR = 0.88
+"""Share of a budget from which on networks are preferred by their quality alone."""
 T = TypeVar("T")
 
 
@@ -154,6 +156,8 @@ class RankedPaths(BaseModule):
         if not within:
             cheapest = f"the cheapest of {len(ranked)} networks of the ranking"
             raise BudgetError(budget, min(costs.values()), cost.unit, cheapest)
+        # A short training underrates large networks: those that use the budget are compared.
+        least = max(least, NEAR * budget)
         dear = [genotype for genotype in within if costs[genotype] >= least]
         return Preference((dear or within)[0], 0.0)
 

@@ -224,12 +224,12 @@ def group_channels(
     shown = _members(unit_of, [part for part, reason in tracer.fixed if reason == OUTPUT])
     makes, reads = (_owners(named, part) for part in (tracer.produced, tracer.consumed))
     reasons = dict(_reasons(tracer, unit_of))
-    owned: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    owned: dict[int, dict[tuple[str, int], list[int]]] = defaultdict(lambda: defaultdict(list))
     for name, axes in named.items():
         for dim, labels in enumerate(axes):
             if labels is not None:
                 for index, unit in enumerate(unit_of[labels]):
-                    owned[int(unit)].append((name, dim, index))
+                    owned[int(unit)][name, dim].append(index)
     alike: dict[tuple, list[int]] = defaultdict(list)
     for unit, places in owned.items():
         reason = reasons.get(unit, "")
@@ -242,11 +242,11 @@ def group_channels(
             ChannelSlice(
                 name,
                 dim,
-                np.array([[i for n, d, i in owned[u] if (n, d) == (name, dim)] for u in units]),
+                np.array([owned[unit][name, dim] for unit in units]),
                 (name, dim) in makes,
                 (name, dim) in reads,
             )
-            for name, dim, _ in footprint
+            for (name, dim), _ in footprint
         ]
         slices.sort(key=lambda part: order[part.name])
         first = next(part for part in slices if part.produces and part.name in parameters)
@@ -297,12 +297,9 @@ def _merged(left: Iterable[LeftAlone]) -> tuple[LeftAlone, ...]:
     return tuple(LeftAlone(name, width, reason) for (name, reason), width in widths.items())
 
 
-def _footprint(places: Iterable[tuple[str, int, int]]) -> tuple[tuple[str, int, int], ...]:
+def _footprint(places: Mapping[tuple[str, int], Sequence[int]]) -> tuple[Any, ...]:
     """How many indices of which dimensions of which parameters."""
-    counts: dict[tuple[str, int], int] = defaultdict(int)
-    for name, dim, _ in places:
-        counts[name, dim] += 1
-    return tuple((name, dim, count) for (name, dim), count in counts.items())
+    return tuple((place, len(indices)) for place, indices in places.items())
 
 
 def _units(tracer: ChannelTracer) -> np.ndarray:

@@ -142,7 +142,7 @@ def full_genotype(net: nn.Module, cfg: Mapping[str, Any], sites: bool = True) ->
             )
         architecture, arguments, base = own.architecture, own.arguments, own.base
     else:
-        architecture = type(net).__name__
+        architecture = cfg.get("type", type(net).__name__).rpartition(".")[2]
         base = json.dumps(own.to_dict()) if isinstance(own, Genotype) else ""
         skipped = ("type", "init_cfg", "genotype")
         given = {key: value for key, value in cfg.items() if key not in skipped}
@@ -172,13 +172,11 @@ def PrunedNet(  # noqa: N802 (stands where a class stands in a config)
     found: DRCGenotype = load_genotype(genotype, method="drc")
     try:
         with torch.device("meta"):  # a wrong size is refused before memory is spent
-            groups = _groups_of(_full_network(found), found)
-        net = _full_network(found)
-    except GenotypeError as error:
-        if "meta tensors" not in str(error):  # some networks compute while they are built
-            raise
-        net = _full_network(found)
-        groups = _groups_of(net, found)
+            full = _full_network(found)
+    except GenotypeError:  # wrong, which it will be again, or a network that computes while built
+        full = _full_network(found)
+    groups = _groups_of(full, found)
+    net = _full_network(found)
     remove_channels(net, groups, [torch.arange(width) for width in found.widths])
     net.genotype = found
     return net

@@ -85,6 +85,7 @@ class ChannelTracer(TorchDispatchMode):
         self.products: list[Product] = []
         self.pooled: list[np.ndarray] = []
         self.modules: list[str] = []
+        self.used: set[int] = set()
         self._axes: dict[int, list[Labels]] = {}
         self._alive: list[Tensor] = []
 
@@ -99,6 +100,7 @@ class ChannelTracer(TorchDispatchMode):
             for i, a in enumerate(schema)
         }
         call = Call(func.name(), values, result)
+        self.used.update(map(id, call.tensors))
         rule = self.rules.get(func.name().removeprefix("aten::").partition(".")[0])
         if rule is None and torch.Tag.pointwise in func.tags:
             rule = self.pointwise
@@ -194,16 +196,21 @@ def trace_channels(
     named = {**dict(shadow.named_parameters()), **dict(shadow.named_buffers())}
     labels = {name: tracer.label(tensor) for name, tensor in named.items()}
     has_pyramid = "pyramid" in inspect.signature(net.forward).parameters
-    for training in (True, False):  # a network may train with more than it runs with
-        # Batch normalisation behind a pooling does not train on one image.
-        image = torch.empty(1 + training, *size, device="meta", dtype=dtype_of(net))
+    for training in (False, True):
+        if training and all(id(param) in tracer.used for param in shadow.parameters()):
+            break
+        # A network may train with more than it runs with. Batch normalisation behind a pooling does
+        # not train on one image.
         shadow.train(training)
-        tracer.products.clear()
+        counted = tracer.products
+        tracer.products = []
+        image = torch.empty(1 + training, *size, device="meta", dtype=dtype_of(net))
         with tracer:
             result = shadow(image, **({"pyramid": True} if has_pyramid and training else {}))
         for tensor in _tensors([result]):
             for axis in tracer.axes(tensor):
                 tracer.fix(axis, "is the output")
+        tracer.products = counted or tracer.products
     return tracer, labels
 
 

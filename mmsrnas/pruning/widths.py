@@ -18,6 +18,8 @@ from .surgery import remove_channels
 __all__ = ["GroupCost", "choose_widths", "scaled_widths", "width_options"]
 
 MAX_ROUNDS = 8
+MAX_PASSES = 4
+STEP_DOWN = 0.2
 FILLED = 0.97
 """Share of a budget in milliseconds that is close enough."""
 
@@ -152,8 +154,9 @@ def choose_widths(
     """Widths that lose least within a budget.
 
     Step by step, the narrowing with the least damage for each unit of the cost is done, until the
-    budget is met; then what fits is given back. All narrower widths of a group are weighed in each
-    step, because milliseconds do not fall with every one of them.
+    budget is met; then what fits is given back, and groups exchange steps as long as less is lost.
+    All narrower widths of a group are weighed in each step, because milliseconds do not fall with
+    every one of them.
 
     Args:
         cost: The cost of widths.
@@ -168,19 +171,19 @@ def choose_widths(
         BudgetError: Even the smallest widths cost more.
         ValueError: The budget is not positive, or there is no group.
     """
-    return _within(cost, options, budget, lambda limit: _greedy(cost, options, curves, limit))
+    widths = _within(cost, options, budget, lambda limit: _greedy(cost, options, curves, limit))
+    if cost.cost.type == "latency":
+        widths = _filled(cost, options, curves, widths, budget)
+    return widths
 
 
-def scaled_widths(
-    cost: GroupCost, options: Sequence[Sequence[int]], budget: float, shares: Sequence[float] = ()
-) -> Widths:
+def scaled_widths(cost: GroupCost, options: Sequence[Sequence[int]], budget: float) -> Widths:
     """Widths that are the same share of the full ones everywhere, within a budget.
 
     Args:
         cost: The cost of widths.
         options: Possible widths of each group, ascending.
         budget: Largest cost, absolute.
-        shares: Factors of single groups before the common one, say random ones.
 
     Returns:
         A width for each group.
@@ -189,12 +192,11 @@ def scaled_widths(
         BudgetError: Even the smallest widths cost more.
         ValueError: The budget is not positive, or there is no group.
     """
-    factors = list(shares) or [1.0] * len(cost.full_widths)
 
     def scaled(share: float) -> Widths:
         return tuple(
-            min(widths, key=lambda width: abs(width - share * factor * full))
-            for widths, full, factor in zip(options, cost.full_widths, factors, strict=True)
+            min(widths, key=lambda width: abs(width - share * full))
+            for widths, full in zip(options, cost.full_widths, strict=True)
         )
 
     def largest(limit: float) -> Widths:
@@ -224,15 +226,37 @@ def _within(
     if least > budget:
         raise BudgetError(budget, least, cost.unit, "the network with the smallest widths")
     best, most, limit = narrowest, least, budget
-    for _ in range(MAX_ROUNDS):
+    for number in range(MAX_ROUNDS):
         widths = choose(limit)
         exact = cost.exact(widths)
         if exact <= budget and exact > most:
             best, most = widths, exact
         if FILLED * budget <= exact <= budget or cost.cost.type != "latency":
             break
-        limit *= 0.99 * budget / exact
+        # What the sum over convolutions leaves out hardly changes from one choice to the next.
+        limit = budget - (exact - cost(widths)) - number * STEP_DOWN * max(0.0, exact - budget)
     return best
+
+
+def _filled(
+    cost: GroupCost,
+    options: Sequence[Sequence[int]],
+    curves: Sequence[Mapping[int, float]],
+    widths: Widths,
+    budget: float,
+) -> Widths:
+    """The next larger width of every group where the very network still keeps to the budget."""
+    wider = {}
+    for group, width in enumerate(widths):
+        larger = [option for option in options[group] if option > width]
+        if larger:
+            wider[group] = larger[0]
+    relief = {group: curves[group][widths[group]] - curves[group][w] for group, w in wider.items()}
+    for group in sorted(wider, key=lambda group: -relief[group]):
+        trial = (*widths[:group], wider[group], *widths[group + 1 :])
+        if relief[group] >= 0 and cost.exact(trial) <= budget:
+            widths = trial
+    return widths
 
 
 def _greedy(
@@ -242,16 +266,28 @@ def _greedy(
     limit: float,
 ) -> Widths:
     state = _State(cost, options, curves)
-    while state.total > limit:
-        move = state.best_narrowing()
-        if move is None:
+    state.narrow(limit)
+    state.widen(limit)
+    for _ in range(MAX_PASSES):
+        better = _exchanged(state, limit)
+        if better.damage >= state.damage:
             break
-        state.move(*move)
-    while True:
-        move = state.best_widening(limit)
-        if move is None:
-            return tuple(state.widths)
-        state.move(*move)
+        state = better
+    return tuple(state.widths)
+
+
+def _exchanged(state: "_State", limit: float) -> "_State":
+    """The better of some widths, and those after one group gave to or took from the others."""
+    for group, options in enumerate(state.options):
+        place = options.index(state.widths[group])
+        for width in options[max(0, place - 1) : place + 2]:
+            trial = state.copy()
+            trial.move(group, width)
+            trial.narrow(limit, but=group)
+            trial.widen(limit)
+            if trial.total <= limit and trial.damage < state.damage:
+                state = trial
+    return state
 
 
 class _State:
@@ -286,10 +322,33 @@ class _State:
         for other in self._neighbours.get(group, {group}):
             self._rates.pop(other, None)
 
-    def best_narrowing(self) -> tuple[int, int] | None:
+    @property
+    def damage(self) -> float:
+        """What is lost in all."""
+        return sum(curve[width] for curve, width in zip(self.curves, self.widths, strict=True))
+
+    def copy(self) -> "_State":
+        """The same widths, to try something."""
+        other = copy.copy(self)
+        other.widths, other._rates = list(self.widths), dict(self._rates)
+        return other
+
+    def narrow(self, limit: float, but: int = -1) -> None:
+        """Narrows groups, all but one, until a limit is kept or nothing can go."""
+        while self.total > limit and (move := self.best_narrowing(but)):
+            self.move(*move)
+
+    def widen(self, limit: float) -> None:
+        """Gives back what fits."""
+        while move := self.best_widening(limit):
+            self.move(*move)
+
+    def best_narrowing(self, but: int = -1) -> tuple[int, int] | None:
         """Group and width with the least damage for what is saved."""
         best: tuple[float, int, int] | None = None
         for group in range(len(self.widths)):
+            if group == but:
+                continue
             if group not in self._rates:
                 self._rates[group] = self._rate(group)
             rate = self._rates[group]
@@ -314,6 +373,6 @@ class _State:
             for width in self.options[group]:
                 relief = curve[now] - curve[width]
                 fits = width > now and self.total + self.change(group, width) <= limit
-                if fits and relief > 0 and (best is None or relief > best[0]):
+                if fits and relief >= 0 and (best is None or relief > best[0]):
                     best = (relief, group, width)
         return None if best is None else best[1:]

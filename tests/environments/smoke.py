@@ -59,7 +59,7 @@ def main() -> None:
         metrics = json.loads(Path("metrics.json").read_text())
         assert all(np.isfinite(value) for value in metrics.values()), metrics
         if find_spec("onnxruntime"):
-            tool("export_onnx.py", TRAIN, checkpoint, "net.onnx", "--cfg-options", genotype)
+            tool("export.py", checkpoint, "net.onnx")
     print("smoke: all steps passed")
 
 

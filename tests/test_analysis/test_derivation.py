@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmsrnas.analysis.derivation import AGREES, derive, derive_measured
+from mmsrnas.analysis.derivation import derive, derive_measured
+from mmsrnas.analysis.measured import AGREES
 from mmsrnas.costs import COSTS, BudgetError, Cost
 from mmsrnas.genotypes import DLSR_OPS, HINAS_OPS
 from mmsrnas.latency import Measurement, OperatorTable
@@ -174,11 +175,13 @@ def test_measured_latency_calibrates_the_prediction(synthetic_table, monkeypatch
         uncalibrated.measure_missing(network)
         return Measurement(1.3 * uncalibrated.predict(network), 0.01, target, 9)
 
-    monkeypatch.setattr("mmsrnas.analysis.derivation.measure", measure)
+    monkeypatch.setattr("mmsrnas.analysis.measured.measure", measure)
     budget = 1.4 * cost(supernet.build_network(supernet.genotype()))
     found, measured = derive_measured(supernet, cost, budget, mid_channels=8)
-    assert found.cost <= budget
+    assert measured.milliseconds <= budget == found.budget
     assert measured.milliseconds == pytest.approx(found.cost, rel=AGREES)
+    with pytest.raises(BudgetError, match="is the least possible"):
+        derive_measured(supernet, cost, 1.01 * measured.milliseconds / 20, mid_channels=8)
 
 
 def test_with_a_measured_table(tmp_path):

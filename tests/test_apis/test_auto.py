@@ -1,17 +1,25 @@
 """From photographs and a budget to a network, in the smallest size."""
 
+import contextlib
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.runner import IterBasedTrainLoop
 
-from mmsrnas.apis import auto as automatic
-from mmsrnas.apis.auto import Budget, auto, check_budget
+from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, plan
+from mmsrnas.apis.auto import run as running
+from mmsrnas.apis.auto.comparison import compared
+from mmsrnas.apis.auto.handmade import handmade_networks
+from mmsrnas.apis.auto.training import train_run
 from mmsrnas.apis.photographs import inspect_photographs, split
-from mmsrnas.apis.planning import plan
 from mmsrnas.costs import Cost
+from mmsrnas.models.elastic.cost import ChainCost
+from mmsrnas.registry import MODELS
 
 
 def photograph(seed, size=96):
@@ -57,71 +65,163 @@ def test_no_photograph_is_in_two_parts(count):
     assert parts == split(groups) != split(groups, seed=1)
 
 
+BUDGET = Budget(Cost("params"), 20_000)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "other"}, "--method: expected one of dlsr"),
+        ({"method": "other"}, "--method: expected one of elastic, dlsr"),
+        ({"task": "deblur"}, "--task: expected one of sr, denoise"),
+        ({"task": "denoise", "method": "dlsr"}, "--task denoise: only --method elastic"),
         ({"scale": 5}, "--scale: expected one of 2, 3, 4"),
         ({"hours": 0}, "--hours: expected a positive number"),
+        ({"sigma": 0}, "--sigma: expected a number in"),
+        ({"budget": Budget(Cost("params"), 10)}, "10 parameters are out of reach"),
     ],
 )
 def test_arguments_without_a_meaning(photos, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
-        plan(photos, tmp_path / "out", **options)
+        plan(photos, tmp_path / "out", **{"budget": BUDGET, **options})
 
 
 def test_too_little_data(tmp_path):
     with pytest.raises(FileNotFoundError, match="PHOTOS: no folder"):
-        plan(tmp_path / "nowhere", tmp_path / "out")
+        plan(tmp_path / "nowhere", tmp_path / "out", BUDGET)
     for i in range(5):
         cv2.imwrite(str(tmp_path / f"p{i}x.png"), photograph(i))
     with pytest.raises(ValueError, match="PHOTOS: 5 different photographs can be used"):
-        plan(tmp_path, tmp_path / "out")
+        plan(tmp_path, tmp_path / "out", BUDGET)
+
+
+@pytest.mark.parametrize(
+    ("limit", "widths", "inside"),
+    [(3_000, [8], True), (20_000, [16, 24], True), (1e9, [64, 96, 128], False)],
+)
+def test_the_space_is_around_the_budget(limit, widths, inside):
+    """As far as there are widths for it."""
+    budget = Budget(Cost("params"), limit)
+    space = MODELS.build(elastic.plan_search(budget, 2, 0).model["generator"]).space
+    assert list(space.mid_channels) == widths
+    cost = ChainCost(budget.cost)
+    tokens = space.sandwich(0)
+    largest, smallest = (cost(space.decode(row)) for row in tokens)
+    assert smallest < limit
+    assert (largest > 1.2 * limit) == inside
+
+
+def test_handmade_networks_use_the_budget():
+    found = handmade_networks(BUDGET, 2)
+    assert set(found) == {"compact", "edsr"}
+    for config in found.values():
+        assert max(config.get("num_convs", 0), config.get("num_blocks", 0)) >= 4
+        assert 0.8 * BUDGET.limit < BUDGET.cost(MODELS.build(config)) <= BUDGET.limit
+    assert set(handmade_networks(BUDGET, 1)) == {"compact"}
 
 
 @pytest.fixture
-def made(photos, tmp_path, monkeypatch):
-    """A plan of four iterations with one patch each."""
-    monkeypatch.setattr("mmsrnas.apis.planning.BATCH", 1)
-    return plan(photos, tmp_path / "auto", hours=1e-9, mid_channels=8)
+def tiny(monkeypatch):
+    """Trainings of four iterations with one patch each, and few networks that are judged."""
+    monkeypatch.setattr(configs, "BATCH", 1)
+    monkeypatch.setattr(elastic, "EVALUATIONS", 3)
+    monkeypatch.setattr(dlsr, "MID_CHANNELS", 8)
 
 
-def test_plan_is_a_folder_of_configs_that_stay_as_they_are_edited(made, photos):
+def small_plan(photos, out, **options):
+    return plan(photos, out, BUDGET, hours=1e-9, **options)
+
+
+def test_plan_is_a_folder_of_configs_that_stay_as_they_are_edited(photos, tmp_path, tiny):
+    made = small_plan(photos, tmp_path / "auto")
     assert sum(made.crops.values()) == 9 and made.iters == dict.fromkeys(made.iters, 4)
+    assert "Budget: 20,000 parameters. Search, elastic: chains of" in str(
+        made
+    ) and "compact (" in str(made)
     cfg = Config.fromfile(made.config("search"))
     assert cfg.test_evaluator[0].metrics[0].prefix == "photos"
     config = made.config("train")
     config.write_text(config.read_text() + "\n# mine\n")
-    again = plan(photos, made.folder, hours=1e-9, mid_channels=8)
-    assert config.read_text().endswith("# mine\n") and again.iters == made.iters
+    made.config("finetune").unlink()  # a kill between two files
+    again = small_plan(photos, made.folder)
+    assert config.read_text().endswith("# mine\n") and again == made
+    assert made.config("finetune").is_file()
+    with pytest.raises(ValueError, match=r"holds a plan whose seed is 0, not 1. Take another"):
+        small_plan(photos, made.folder, seed=1)
 
 
-def test_a_budget_that_no_network_meets(made):
-    with pytest.raises(ValueError, match=r"10 parameters are out of reach"):
-        check_budget(made, Budget(Cost("params"), 10))
+class Killed(BaseException):
+    """What no handler catches."""
 
 
-def test_everything_and_again(made, monkeypatch):
-    """Search, training, baseline, table, report; the second time nothing is trained."""
-    budget = Budget(Cost("params"), 20_000)
-    report = auto(made, budget)
+def test_everything_in_spite_of_kills_and_again(photos, tmp_path, tiny, monkeypatch):
+    """Every kind of stage is killed once in its middle; what is done is not done again."""
+    made = small_plan(photos, tmp_path / "auto")
+    kills, ends = [], []
+    train, step = IterBasedTrainLoop.run, IterBasedTrainLoop.run_iter
+    derive_network = elastic.derive_network
+
+    def killed_once(key):
+        if key in ("search", "train", "derive", "trials") and key not in kills:
+            kills.append(key)
+            raise Killed
+
+    def run_iter(self, batch):
+        step(self, batch)
+        if self._iter == 2:
+            folder = Path(self.runner.work_dir).relative_to(made.folder)
+            killed_once(folder.parts[0].replace("finetune", "train"))
+
+    def run(self):
+        train(self)
+        ends.append(self.runner.work_dir)
+
+    def derive(*args):
+        text = derive_network(*args)
+        killed_once("derive")
+        return text
+
+    monkeypatch.setattr(IterBasedTrainLoop, "run_iter", run_iter)
+    monkeypatch.setattr(IterBasedTrainLoop, "run", run)
+    monkeypatch.setattr(elastic, "derive_network", derive)
+    report = None
+    while report is None:
+        with contextlib.suppress(Killed):
+            report = auto(made, BUDGET)
+    assert kills == ["search", "derive", "trials", "train"]
+    assert len(ends) == len(set(ends)) == 7  # a search, four trials, two trainings
     rows = {row["model"]: row for row in json.loads((made.folder / "table.json").read_text())}
-    assert set(rows) == {"bicubic", "Lanczos", "searched", "EDSR"}
-    assert max(rows[name]["cost"] for name in ("searched", "EDSR")) <= 20_000
+    assert {"bicubic", "Lanczos", "searched"} < set(rows) and len(rows) == 4
+    assert all(row.get("cost", 0) <= BUDGET.limit for row in rows.values())
     text = report.read_text()
-    assert "Nothing is shipped: the network does not beat interpolation" in text
-    assert not (made.folder / "shipped").exists()
-    for picture in ("side_by_side", "genotype", "curves"):
+    assert "Nothing is shipped" in text and not (made.folder / "shipped").exists()
+    for picture in ("side_by_side", "genotype", "curves", "front/front"):
         assert f"({picture}.png)" in text
         assert cv2.imread(str(made.folder / f"{picture}.png")).std() > 1
-
-    def train(*_):
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr("mmengine.runner.Runner.train", train)
-    for row in rows.values():
-        row["psnr"] += 100 * (row["model"] == "searched")
-    monkeypatch.setattr(automatic, "_compared", lambda *_: list(rows.values()))
-    monkeypatch.setattr(automatic, "export", lambda _, path, **__: f"{path} is exported")
-    text = auto(made, budget).read_text()
+    rows["searched"]["psnr"] += 100
+    monkeypatch.setattr(running, "compared", lambda *_: list(rows.values()))
+    monkeypatch.setattr(running, "export", lambda _, path, **__: f"{path} is exported")
+    text = auto(made, BUDGET).read_text()
     assert all(f"shipped/{name} is exported" in text for name in ("network.onnx", "network.pth"))
+    assert len(ends) == 7, "trained again"
+
+
+def test_a_denoiser(photos, tmp_path, tiny):
+    made = small_plan(photos, tmp_path / "auto", task="denoise", sigma=30)
+    assert made.handmade == ["compact"]
+    network = train_run(made.config("compact"), made.folder / "compact")
+    rows = compared(made, BUDGET, {"compact": network})
+    noisy, cleaned, _ = (row["psnr"] for row in rows)
+    assert [row["model"] for row in rows] == ["noisy", "non-local means", "compact"]
+    assert noisy == pytest.approx(20 * np.log10(255 / 30), abs=0.5) and cleaned > noisy
+
+
+def test_dlsr_within_the_budget(photos, tmp_path, tiny):
+    made = small_plan(photos, tmp_path / "auto", method="dlsr")
+    config = Config.fromfile(made.config("search"))
+    assert config.default_hooks.arch_optimizer.warmup_iters == 1
+    supernet = MODELS.build(config.model.generator)
+    state = {f"generator.{name}": value for name, value in supernet.state_dict().items()}
+    torch.save({"state_dict": state, "meta": {}}, tmp_path / "search.pth")
+    text = dlsr.derive_network(made, config, tmp_path / "search.pth", BUDGET)
+    network = MODELS.build(Config.fromfile(made.config("train")).model.generator)
+    assert "prefers within the budget" in text and BUDGET.cost(network) <= BUDGET.limit

@@ -11,6 +11,7 @@ from mmsrnas.apis import init_generator
 from mmsrnas.apis.auto import Budget
 from mmsrnas.apis.compression import Settings, _features, compress
 from mmsrnas.costs import Cost, count_params
+from mmsrnas.genotypes import load_genotype
 from mmsrnas.pruning import find_groups
 from mmsrnas.registry import MODELS
 
@@ -124,7 +125,7 @@ def test_bad_input_is_named_before_anything_is_written(trained, tmp_path):
     assert not out.exists()
 
 
-def test_closed_loop_and_folded_networks(trained, tmp_path):
+def test_closed_loop(trained, tmp_path):
     cfg, checkpoint, net = trained("mmsrnas.DualRegressionEditor", DRN)
     settings = Settings("l1", num_batches=1, iterations=1)
     compress(cfg, checkpoint, tmp_path / "drn", budget_of(net, 0.8), settings)
@@ -132,6 +133,17 @@ def test_closed_loop_and_folded_networks(trained, tmp_path):
     assert alone.genotype.architecture == "DRNNet" and alone.genotype.groups
     assert count_params(alone) <= 0.8 * count_params(net)
     alone(torch.rand(1, 3, 9, 7), pyramid=True)
+
+
+def test_branches_are_folded_before_they_are_cut(trained, tmp_path):
+    genotype = load_genotype("ELASTIC_LARGE").to_dict()
+    elastic = dict(type="mmsrnas.ElasticNet", genotype=genotype, upscale_factor=2)
+    cfg, checkpoint, net = trained(generator=elastic | dict(reparameterized=True))
+    cfg.pop("val_dataloader")
+    budget = budget_of(net.fold(), 0.5)
+    compress(cfg, checkpoint, tmp_path / "out", budget, Settings("l1", iterations=0))
+    alone = init_generator(tmp_path / "out/pruned.pth", tmp_path / "out/pruned.pth")
+    assert count_params(alone) <= budget.limit and alone.genotype.architecture == "ElasticNet"
 
 
 def test_features_are_spread():

@@ -13,7 +13,8 @@ from mmsrnas.apis.export import ExportError, Photographs, export
 from mmsrnas.apis.inference import Restorer
 from mmsrnas.apis.inference.model import CARD, load_model, load_network
 from mmsrnas.checkpoint import CARD_KEY, CheckpointError, read_checkpoint
-from mmsrnas.models import DLSRNet, DRNNet, HiNASNet, HNASNet
+from mmsrnas.genotypes import ElasticGenotype
+from mmsrnas.models import DLSRNet, DRNNet, ElasticNet, HiNASNet, HNASNet
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
 
@@ -47,6 +48,25 @@ def test_onnx_file_carries_its_card(dlsr, tmp_path):
     restorer = Restorer(tmp_path / "new/net.onnx", tile=96)
     assert restorer.halo.size == card["halo"] and not restorer.halo.is_exact
     assert restorer(IMAGE[:7]).shape == (14, 48, 3)  # padded to 15 pixels
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net.onnx"])
+def test_branches_of_the_training_are_summed(tmp_path, name):
+    """From the network, and from the checkpoint of its training."""
+    torch.manual_seed(0)
+    genotype = ElasticGenotype(("conv_3x3", "gate_3x3"), (4, 8))
+    network = ElasticNet(genotype, reparameterized=True).eval()
+    for param in network.parameters():
+        torch.nn.init.normal_(param, std=0.02)
+    state = {f"generator.{key}": value for key, value in network.state_dict().items()}
+    generator = dict(type="mmsrnas.ElasticNet", genotype="gone.json", reparameterized=True)
+    meta = {"cfg": f"model = dict(generator={generator})", "genotype": network.genotype.to_dict()}
+    torch.save({"state_dict": state, "meta": meta}, tmp_path / "run.pth")
+    image = torch.rand(1, 3, 9, 11)
+    for model in (network, tmp_path / "run.pth"):
+        export(model, tmp_path / name)
+        with torch.no_grad():
+            torch.testing.assert_close(load_model(tmp_path / name).run(image), network(image))
 
 
 def test_half_precision(tmp_path):

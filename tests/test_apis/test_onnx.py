@@ -38,9 +38,8 @@ class Bicubic(nn.Module):
         )
 
 
-@pytest.mark.parametrize("scale", [2, 3])
-def test_exported_network_takes_any_size_and_gives_the_same(tmp_path, scale):
-    network = DLSRNet("DLSR_TINY", scale, mid_channels=8).eval()
+def test_exported_network_takes_any_size_and_gives_the_same(tmp_path):
+    network = DLSRNet("DLSR_TINY", 3, mid_channels=8).eval()
     report = export_checked_onnx(network, tmp_path / "new/net.onnx")
     onnx.checker.check_model(str(tmp_path / "new/net.onnx"), full_check=True)
     assert report.file_error <= 1e-5

@@ -1,3 +1,5 @@
+import functools
+
 import mmagic.models  # noqa: F401
 import pytest
 import torch
@@ -83,12 +85,25 @@ def test_multi_adds_of_the_published_networks(name):
     assert papers_multi_adds(net, patch, patch) == pytest.approx(at_patch, abs=0.005)
 
 
+@functools.cache
+def known(name, kind="multi_adds"):
+    """A full network, its sites and their cost: found once for all tests."""
+    if kind != "multi_adds":
+        net, sites, _ = known(name)
+        return net, sites, WidthCost(net, sites, kind)
+    if name == "EDSR":
+        net = MODELS.build(EDSR | dict(mid_channels=64, num_blocks=16))
+    else:
+        with torch.device("meta"):
+            net = DRNNet(**(SMALL if name == "small" else PUBLISHED[name][0]))
+    sites = find_sites(net)
+    return net, sites, WidthCost(net, sites)
+
+
 @pytest.mark.parametrize("genotype", [None, "DRNS_X4_P30", "DRNS_X4_P50", "DRNS_X4_P70"])
 def test_inference_costs_a_little_less_than_published(genotype):
     """Without biases and lower outputs, as every other network here is counted."""
-    with torch.device("meta"):
-        net = DRNNet()
-    cost = WidthCost(net, find_sites(net))
+    _, _, cost = known("DRN-S x4")
     widths = load_genotype(genotype).widths if genotype else cost.full_widths
     with torch.device("meta"):
         published = papers_multi_adds(DRNNet(genotype=genotype), 180, 320)
@@ -105,14 +120,7 @@ def test_inference_costs_a_little_less_than_published(genotype):
 def test_fitted_widths_meet_the_budget(kind, budget, name):
     """Within 2 % and never over, for any wish."""
     torch.manual_seed(0)
-    if name == "EDSR":
-        net = MODELS.build(EDSR | dict(mid_channels=64, num_blocks=16))
-    else:
-        kwargs = SMALL if name == "small" else PUBLISHED[name][0]
-        with torch.device("meta"):
-            net = DRNNet(**kwargs)
-    sites = find_sites(net)
-    cost = WidthCost(net, sites, kind)
+    _, sites, cost = known(name, kind)
     candidates = [sorted({*range(4, s.width, 4), s.width}) for s in sites]
     for wanted in (cost.full_widths, cost.full_widths * (0.1 + torch.rand(len(sites)))):
         widths = fit_widths(wanted, candidates, cost, budget * cost.full())
@@ -125,10 +133,7 @@ def test_fitted_widths_meet_the_budget(kind, budget, name):
 
 
 def test_fitted_widths_keep_the_proportions_that_are_wanted():
-    with torch.device("meta"):
-        net = DRNNet()
-    sites = find_sites(net)
-    cost = WidthCost(net, sites, "params")
+    _, sites, cost = known("DRN-S x4", "params")
     wanted = cost.full_widths.clone()
     wanted[3::2] /= 2
     candidates = [range(1, s.width + 1) for s in sites]

@@ -36,20 +36,20 @@ TABLE = {
     for line in prunable.PAGE.read_text().split(prunable.BEGIN)[1].splitlines()[2:]
     if len(cells := [cell.strip() for cell in line.strip("|").split("|")]) == 5
 }
-NO_ONNX = {"SwinIRNet"}  # its checks of sizes are Python
 
 
 def half(groups):
     return [torch.arange(group.width)[:: 2 if group.width > 1 else 1] for group in groups]
 
 
-@pytest.mark.parametrize("name", prunable.builders())
+@pytest.mark.parametrize("name", prunable.configs())
 def test_table_is_true_and_pruned_networks_are_whole(name, tmp_path):
     """Groups, trial, exact costs, gradients; genotype and ONNX where a config can name it."""
     if name.endswith("(spandrel)"):
         pytest.importorskip("spandrel")
     torch.manual_seed(0)
-    net = prunable.builders()[name]()
+    cfg = prunable.configs()[name]
+    net = MODELS.build(cfg)
     found = verified_groups(net)
     groups = list(found.groups)
     cells = [cell.strip() for cell in prunable.row(name, net, found).strip("|").split("|")]
@@ -66,22 +66,20 @@ def test_table_is_true_and_pruned_networks_are_whole(name, tmp_path):
     pruned.train()(image).abs().sum().backward()
     read = [param for param in params if param.grad is not None]
     assert len(read) >= 0.6 * len(params) and all(p.grad.isfinite().all() for p in read)
-    if name in prunable.REGISTERED:
-        cfg = dict(type=name, **prunable.REGISTERED[name])
-        genotype = full_genotype(net, cfg, sites=False)
-        names = dict(zip([group.name for group in groups], widths, strict=True))
-        genotype = genotype.replace(
-            widths=tuple(
-                names.get(name, full)
-                for name, full in zip(genotype.groups, genotype.full_widths, strict=True)
-            )
+    genotype = full_genotype(net, cfg, sites=False)
+    names = dict(zip([group.name for group in groups], widths, strict=True))
+    genotype = genotype.replace(
+        widths=tuple(
+            names.get(name, full)
+            for name, full in zip(genotype.groups, genotype.full_widths, strict=True)
         )
-        built = MODELS.build(dict(type="mmsrnas.PrunedNet", genotype=genotype.to_dict()))
-        built.load_state_dict(pruned.state_dict(), strict=True)
-        assert built.genotype == genotype and built.genotype.network == "PrunedNet"
-        if name in ("EDSRNet", "NAFNet", "RDNNet"):
-            export_onnx(built, tmp_path / "net.onnx")
-            check_onnx(built, tmp_path / "net.onnx")
+    )
+    built = MODELS.build(dict(type="mmsrnas.PrunedNet", genotype=genotype.to_dict()))
+    built.load_state_dict(pruned.state_dict(), strict=True)
+    assert built.genotype == genotype and built.genotype.network == "PrunedNet"
+    if name in ("EDSRNet", "NAFNet", "Compact (spandrel)"):
+        export_onnx(built, tmp_path / "net.onnx")
+        check_onnx(built, tmp_path / "net.onnx")
 
 
 class Random(nn.Module):

@@ -1,4 +1,5 @@
 import runpy
+import sys
 from pathlib import Path
 
 import cv2
@@ -45,18 +46,24 @@ def test_a_command_that_fails_ends_the_demo(tmp_path, monkeypatch):
         DEMO["run"](tmp_path, "train.py", "no_such_config.py")
 
 
-def test_fast_run(tmp_path, run_demo):
-    """All stages, four iterations each."""
-    printed = run_demo("demo")
-    work = tmp_path / "work_dirs/demo"
-    report = (work / "report.md").read_text()
-    for picture in ("genotype", "side_by_side", "curves"):
-        assert f"({picture}.png)" in report
-        assert cv2.imread(str(work / f"{picture}.png")).std() > 10
-    assert "| bicubic | - | - | - | 30.06 | 0.8596 |" in report
-    commands = (work / "commands.txt").read_text().splitlines()
-    tools = [Path(line.split()[1]).name for line in commands]
-    assert tools == ["train.py", "derive.py", "train.py", "test.py", "compare.py"]
-    assert all(f"$ {line}" in printed for line in commands)
-    assert "genotype=work_dirs/demo/genotype.json" in commands[2]
-    assert "eta:" in printed
+def test_what_it_runs(tmp_path, monkeypatch, capsys):
+    """The command for photographs of one's own, on those of all parts."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["demo.py"])
+    commands = []
+
+    def run(work, tool, *args):
+        commands.append([tool, *map(str, args)])
+        (work / "auto").mkdir()
+        (work / "auto/report.md").write_text("# A network")
+
+    names = DEMO["main"].__globals__
+    monkeypatch.setitem(names, "run", run)
+    monkeypatch.setitem(names, "prepare_photographs", lambda: None)
+    DEMO["main"]()
+    assert "# A network" in capsys.readouterr().out
+    (tool, folder, *options), *more = commands
+    assert not more and folder == "data/demo/photographs"
+    monkeypatch.setattr(sys, "argv", [tool, folder, *options])
+    args = runpy.run_path(str(ROOT / "tools" / tool))["parse_args"]()
+    assert args.max_latency == 35 and args.hours <= 0.25

@@ -1,3 +1,5 @@
+import pytest
+
 from mmsrnas.apis import Pruned
 from mmsrnas.apis.compression import Settings
 
@@ -53,3 +55,6 @@ def test_budget_and_its_options_reach_the_function(run_tool, tmp_path, monkeypat
     assert (source, str(folder)) == (str(checkpoint), "work_dirs/c_prune")
     assert (budget.cost.type, budget.limit) == ("params", 1e5)
     assert settings == Settings("taylor", 4, 8, 2, 8, 0.5, 3, "cpu")
+    with pytest.raises(SystemExit, match="'target' and 'table' are of type='latency'"):
+        run_tool("prune.py", config, checkpoint, "--max-params", 9, "--target", "torch:cpu:1")
+    assert len(calls) == 1

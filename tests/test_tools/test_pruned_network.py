@@ -59,7 +59,7 @@ def test_every_tool_takes_the_genotype_from_the_checkpoint(
         loaded = init_generator(source, checkpoint)
         assert loaded.genotype == network.genotype
         assert torch.equal(loaded(image), network(image))
-        run_tool("export_onnx.py", source, checkpoint, tmp_path / "net.onnx")
+    assert "net.onnx: onnx, " in run_tool("export.py", checkpoint, tmp_path / "net.onnx")
     assert params in run_tool(flops, config, checkpoint, "--hr=64x64")
     assert params in run_tool(flops, checkpoint, "--hr=64x64")
     run_tool(

@@ -11,8 +11,9 @@ from mmengine.registry import DefaultScope
 
 from mmsrnas.apis import init_generator
 from mmsrnas.costs import Cost
-from mmsrnas.genotypes import load_genotype
+from mmsrnas.genotypes import DLSRGenotype, load_genotype
 from mmsrnas.models import ElasticNet
+from mmsrnas.registry import MODELS
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "test_engine"))
 import test_sandwich_search
@@ -74,3 +75,26 @@ def test_what_cannot_be_judged_is_refused(searched, tool, tmp_path):
     cfg.dump(tmp_path / "other.py")
     with pytest.raises(SystemExit, match="EDSRNet, whose sub-networks cannot be judged"):
         tool("select_front.py", work_dir, "--cost", "params", "--config", tmp_path / "other.py")
+
+
+def test_paths_of_another_method_are_derived_with_their_weights(tool, tmp_path):
+    space = dict(type="mmsrnas.DLSRSpace", num_cells=2, mid_channels=4)
+    generator = dict(type="mmsrnas.SharedSupernet", space=space)
+    model = dict(type="mmsrnas.PathEditor", generator=generator, pixel_loss=dict(type="L1Loss"))
+    Config(dict(default_scope="mmagic", model=model)).dump(tmp_path / "search.py")
+    supernet = MODELS.build(generator)
+    chosen = [DLSRGenotype((op,) * 3, (), 4) for op in ("conv_7x7", "conv_3x3", "conv_1x1")]
+    supernet.rank(chosen)
+    state = {f"generator.{name}": value for name, value in supernet.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "supernet.pth")
+    budget = Cost("params")(supernet.build_network(chosen[1]))
+    out = tmp_path / "g.json"
+    arguments = ("derive.py", tmp_path / "supernet.pth", "--config", tmp_path / "search.py")
+    arguments += ("--out", out, "--max-params")
+    tool(*arguments, budget)
+    assert load_genotype(out) == chosen[1]
+    weights = torch.load(tmp_path / "g.pth")["state_dict"]
+    for name, value in supernet.extract(chosen[1]).state_dict().items():
+        assert torch.equal(weights[f"generator.{name}"], value)
+    assert "No shared weights" in tool(*arguments, 20 * budget)
+    assert load_genotype(out).mid_channels > 4

@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import os
-import subprocess
 import sys
 import time
 from collections import OrderedDict
@@ -17,6 +15,8 @@ import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import MMLogger
 from mmengine.runner import CheckpointLoader
+
+from mmsrnas import __main__ as command
 
 ROOT = Path(__file__).parents[2]
 MIM = Path(mmagic.__file__).parent / ".mim"
@@ -109,16 +109,14 @@ def test_dlsr_trains_in_mmagic_own_tool(folder):
         "model = dict(generator=dict(_delete_=True, type='mmsrnas.DLSRNet', genotype='DLSR',\n"
         "                            upscale_factor=2, mid_channels=8))\n"
     )
-    command = [sys.executable, "-m", "mmsrnas", str(MIM / "tools/train.py"), "dlsr.py"]
     options = ["--work-dir", "work_dirs/dlsr", "--cfg-options", *SHORT, "train_cfg.max_iters=4"]
-    done = subprocess.run(
-        command + options,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["mmsrnas", str(MIM / "tools/train.py"), "dlsr.py", *options])
+        patch.setattr(sys, "path", list(sys.path))
+        patch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+        patch.setattr(MMLogger, "_instance_dict", OrderedDict())
+        command.main()
     checkpoint = str(folder / "work_dirs/dlsr/iter_4.pth")
     weights = CheckpointLoader.load_checkpoint(checkpoint, map_location="cpu")["state_dict"]
     assert any(key.startswith("generator.") for key in weights)

@@ -103,6 +103,15 @@ class ElasticNet(BaseModule):
         plain.cells = nn.ModuleList(cells)
         return plain
 
+    @torch.no_grad()
+    def unfold(self) -> "ElasticNet":
+        """A copy with further branches that computes the same until it is trained."""
+        plain = self.fold()
+        network = ElasticNet(self.genotype, reparameterized=True).to(self.stem.weight)
+        # The branches of a new convolution are silent.
+        network.load_state_dict(plain.state_dict(), strict=False)
+        return network.train(self.training)
+
     def convolutions(self) -> list[nn.Conv2d]:
         """Stem, convolutions of the blocks, head."""
         return [self.stem, *self.cells, self.head]  # pyright: ignore[reportReturnType]

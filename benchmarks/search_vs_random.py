@@ -1,0 +1,267 @@
+"""Searched networks against random ones of equal cost: does the search find anything?
+
+    python benchmarks/search_vs_random.py dlsr --data DIR              # goes on where it was
+    python benchmarks/search_vs_random.py dlsr --data DIR --shard 0/4  # the first of four machines
+    python benchmarks/search_vs_random.py --report
+
+DIR holds ``train/photos``, ``train/BSDS500``, ``valid/photos``, ``bench/Set5`` and ``bench/Set14``.
+Networks are trained as those of the tables of truth, at their size; what judges them has judged
+nothing before. The budget is the median Multi-Adds of random architectures. For each search seed,
+a supernet is trained by random paths, judges ``--candidates`` random architectures within 3 % of
+the budget with its shared weights, and the best of them is trained from scratch: so are 12 random
+ones of the same cost, the published genotype, and the published one at the width of the budget.
+"""
+
+import argparse
+import csv
+import json
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from elastic_front import alone, test_sets
+from scipy import stats
+from truth.images import Images, training_images
+from truth.ranking import PATH_SPACES, scorer, train_paths
+from truth.spaces import SPACES, Space
+from truth.table import append_row
+from truth.training import evaluate, train
+
+from mmsrnas.analysis.scaling import widest
+from mmsrnas.costs import Cost
+from mmsrnas.files import atomic_write
+from mmsrnas.genotypes import DLSR_OPS, Genotype, load_genotype
+from mmsrnas.models.dlsr.cost import DLSRCost
+from mmsrnas.models.hinas.cost import HiNASCost
+
+RESULTS = Path(__file__).parent / "results" / "search_vs_random.csv"
+COLUMNS = (
+    "method", "group", "search_seed", "train_seed", "cost_unit", "cost", "latency_ms",
+    "psnr_set5", "psnr_set14", "psnr_valid", "genotype", "seconds",
+)  # fmt: skip
+KEY = ("method", "group", "search_seed", "train_seed", "genotype")
+PUBLISHED = {"dlsr": "DLSR", "hinas_sr": "HINAS_SR", "hinas_denoise": "HINAS_DENOISE"}
+UNIT = "multi_adds"
+NEAR = 0.03
+SEARCH_SEEDS = (10, 11, 12)
+TRAIN_SEEDS = (0, 1)
+RANDOM = 12
+DRAWS_SEED = 77
+"""Of the random architectures; the tables of truth are drawn with seed 0."""
+
+
+class Method:
+    """A search space at the size of its table of truth, with the budget of the comparison.
+
+    Args:
+        name: Name of the space.
+        draws: Random architectures whose median cost is the budget.
+    """
+
+    def __init__(self, name: str, draws: int = 200) -> None:
+        self.name = name
+        self.space: Space = SPACES[name]
+        self.cost = Cost(UNIT)
+        self.template: Any = self.space.sample(np.random.default_rng(0))
+        rng = np.random.default_rng(DRAWS_SEED)
+        self.budget = float(np.median([self.cost_of(self.space.sample(rng)) for _ in range(draws)]))
+
+    def cost_of(self, genotype: Any) -> float:
+        """Cost of a genotype of any width, from the parts of its space."""
+        any_ops = self.template.replace(mid_channels=genotype.mid_channels)
+        if self.name == "dlsr":
+            choices = [DLSR_OPS.index(op) for op in genotype.ops]
+            return DLSRCost.build(self.cost, any_ops).of(choices)
+        return HiNASCost.build(self.cost, any_ops).of(genotype)
+
+    def near_budget(self, count: int, seed: int) -> list[Genotype]:
+        """Different random architectures that cost the budget."""
+        rng = np.random.default_rng(seed)
+        found: dict[Genotype, None] = {}
+        while len(found) < count:
+            genotype = self.space.sample(rng)
+            if abs(self.cost_of(genotype) / self.budget - 1) <= NEAR:
+                found[genotype] = None
+        return list(found)
+
+    def published(self) -> Any:
+        """The published genotype at the width, scale and depth of the table."""
+        fields = ("mid_channels", "upscale_factor", "in_channels")
+        return load_genotype(PUBLISHED[self.name]).replace(
+            **{field: getattr(self.template, field) for field in fields}
+        )
+
+    def uniform(self) -> Any:
+        """The published genotype, brought to the budget by its width."""
+        published = self.published()
+        width = widest(
+            lambda width: self.cost_of(published.replace(mid_channels=width)),
+            self.budget * (1 + NEAR),
+            self.cost.unit,
+            step=2,
+            min_width=4,
+        )
+        return published.replace(mid_channels=width)
+
+
+def searched(method: Method, seed: int, args: Namespace, images: Images) -> Genotype:
+    """What a search of this seed prefers at the budget; found once, by whoever comes first."""
+    path = args.work / f"{method.name}_{seed}.json"
+    with alone(args.work / f"{method.name}_{seed}.lock"):
+        if not path.is_file():
+            options = Namespace(
+                space=method.name, seed=seed, iterations=args.iterations, lr=args.lr,
+                unit_variance=args.unit_variance, strategy="paths", finetune=args.finetune,
+                data=args.data / "train",
+            )  # fmt: skip
+            torch.manual_seed(seed)
+            supernet, seconds = train_paths(options, method.space, images)
+            judge = scorer(options, method.space, supernet.eval(), images)
+            best = max(method.near_budget(args.candidates, seed), key=judge)
+            content = {"seconds": round(seconds), "genotype": best.to_dict()}
+            with atomic_write(path) as partial:
+                partial.write_text(json.dumps(content))
+    return load_genotype(json.loads(path.read_text())["genotype"])
+
+
+def jobs() -> Iterator[tuple[str, int, int]]:
+    """Group, number in the group (the search seed of a searched one) and training seed."""
+    for seed in TRAIN_SEEDS:
+        yield from (("searched", number, seed) for number in SEARCH_SEEDS)
+        yield from (("random", number, seed) for number in range(RANDOM))
+        yield from ((group, 0, seed) for group in ("uniform", "published"))
+
+
+def genotype_of(method: Method, group: str, number: int, args: Namespace, images: Images) -> Any:
+    """The architecture of a job."""
+    if group == "searched":
+        return searched(method, number, args, images)
+    if group == "random":
+        return method.near_budget(RANDOM, DRAWS_SEED)[number]
+    return method.uniform() if group == "uniform" else method.published()
+
+
+def proof_sets(data: Path, space: Space) -> dict[str, Images]:
+    """Images that have judged nothing before: colour at scale 2, or gray ones for denoising."""
+    sets = test_sets(data)
+    if space.scale == 2:
+        return sets
+    for name, images in sets.items():
+        gray = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] for image in images.targets]
+        sets[name] = Images(gray, gray)
+    return sets
+
+
+def run(method: Method, args: Namespace) -> None:
+    """Works through the jobs of a shard."""
+    shard, shards = map(int, args.shard.split("/"))
+    space = method.space
+    args.work.mkdir(parents=True, exist_ok=True)
+    images = training_images(args.data / "train", space.scale, space.gray)
+    sets = proof_sets(args.data, space)
+    for group, number, seed in list(jobs())[shard::shards]:
+        search_seed = str(number) if group == "searched" else ""
+        genotype = genotype_of(method, group, number, args, images)
+        text = json.dumps(genotype.to_dict())
+        key = (method.name, group, search_seed, str(seed), text)
+        if key in {_key(row) for row in read_rows(args.out)}:
+            continue
+        torch.manual_seed(seed)
+        net = space.build(genotype)
+        seconds = train(net, images, space.recipe, space.scale, seed)
+        row = dict(
+            zip(("method", "group", "search_seed", "train_seed", "genotype"), key, strict=True)
+        )
+        row |= {"cost_unit": UNIT, "cost": int(method.cost_of(genotype)), "seconds": round(seconds)}
+        for name, held in sets.items():
+            psnr = evaluate(net, held, space.scale, space.recipe.sigma)
+            row[f"psnr_{name}"] = str(round(psnr, 4))
+        append_row(args.out, row, COLUMNS)
+        print({name: value for name, value in row.items() if name != "genotype"}, flush=True)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Rows that are there."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _key(row: dict[str, str]) -> tuple[str, ...]:
+    return tuple(row[column] for column in KEY)
+
+
+def report(rows: list[dict[str, str]]) -> Iterator[str]:
+    """Lines of the comparison of each method: percentile, difference with interval, p."""
+    for method in dict.fromkeys(row["method"] for row in rows):
+        groups: dict[str, dict[str, list[float]]] = {}
+        for row in rows:
+            if row["method"] == method:
+                psnr = np.mean([float(row[f"psnr_{n}"]) for n in ("set5", "set14", "valid")])
+                group = groups.setdefault(row["group"], {})
+                # Two searches may end with the same genotype: each counts.
+                group.setdefault(row["search_seed"] + row["genotype"], []).append(float(psnr))
+        costs = {row["group"]: float(row["cost"]) for row in rows if row["method"] == method}
+        means = {name: [np.mean(v) for v in group.values()] for name, group in groups.items()}
+        ours, random = means.get("searched", []), means.get("random", [])
+        if len(ours) < 2 or len(random) < 2:
+            yield f"{method}: {len(ours)} searched and {len(random)} random: too few to compare"
+            continue
+        percentiles = [100 * np.mean(np.array(random) < psnr) for psnr in ours]
+        low, difference, high = _interval(ours, random)
+        p = stats.mannwhitneyu(ours, random, alternative="greater").pvalue
+        yield (
+            f"{method}: {len(ours)} searched, {len(random)} random; median percentile "
+            f"{np.median(percentiles):.0f}, difference {difference:+.3f} dB "
+            f"[{low:+.3f}, {high:+.3f}], Mann-Whitney p {p:.3f}"
+        )
+        for name in ("uniform", "published"):
+            if name in means:
+                share = costs[name] / costs["searched"]
+                advantage = np.mean(ours) - np.mean(means[name])
+                yield f"  against {name}, at {share:.2f} of the cost: {advantage:+.3f} dB"
+
+
+def _interval(ours: list[Any], others: list[Any]) -> tuple[float, float, float]:
+    """Difference of the means with Welch's interval of 95 %."""
+    parts = [np.var(group, ddof=1) / len(group) for group in (ours, others)]
+    spread = np.sqrt(sum(parts))
+    freedom = sum(parts) ** 2 / sum(
+        part**2 / (len(group) - 1) for part, group in zip(parts, (ours, others), strict=True)
+    )
+    difference = float(np.mean(ours) - np.mean(others))
+    half = float(stats.t.ppf(0.975, freedom) * spread)
+    return difference - half, difference, difference + half
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("method", nargs="?", choices=PATH_SPACES)
+    parser.add_argument("--data", type=Path, help="folder of train, valid and bench")
+    parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
+    parser.add_argument("--iterations", type=int, default=3000, help="of a supernet")
+    parser.add_argument("--lr", type=float, default=1e-3, help="of a supernet")
+    parser.add_argument("--unit-variance", action="store_true", help="start of a supernet")
+    parser.add_argument("--finetune", type=int, default=0, help="iterations before a score")
+    parser.add_argument("--candidates", type=int, default=100, help="architectures to judge")
+    parser.add_argument("--work", type=Path, default=Path("work_dirs/search_vs_random"))
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--report", action="store_true", help="only compare what is there")
+    args = parser.parse_args()
+    if args.report:
+        print(*report(read_rows(args.out)), sep="\n")
+        return
+    if not args.method or not args.data:
+        parser.error("expected a method and --data, or --report")
+    torch.set_num_threads(1)
+    run(Method(args.method), args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""Does a supernet rank as the truth does? Trains it by a strategy, and scores a table with it.
+
+    python -m benchmarks.truth.ranking dlsr --strategy paths --data DIR --iterations 3000
+    python -m benchmarks.truth.ranking --report
+
+``paths`` trains random paths, one in a step, and scores by PSNR with the shared weights on crops
+that neither training nor table have; ``gradient`` searches as the configs do, and scores by the
+log-probability of a genotype. Images, patches and optimizer are those of the table. Rows go to
+``benchmarks/results/supernet_ranks.csv``; the report has Spearman's correlation with the truth, and
+with what the truth has beyond the cost.
+"""
+
+import argparse
+import csv
+import itertools
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from mmsrnas.analysis.front_selection import inherited_psnr
+from mmsrnas.genotypes import DLSR_OPS, HINAS_OPS, Genotype, load_genotype
+from mmsrnas.models import (
+    DLSRSpace,
+    DLSRSupernet,
+    HiNASSpace,
+    HiNASSupernet,
+    SharedSupernet,
+    init_unit_variance,
+)
+
+from .__main__ import jobs
+from .images import Images, proxy_images, sample_batch, training_images
+from .spaces import SPACES, Anchored, Space
+from .table import Truth, append_row, read_rows, table_path
+from .training import Recipe, train
+
+RESULTS = Path(__file__).parents[1] / "results" / "supernet_ranks.csv"
+RUN = ("space", "strategy", "iterations", "lr", "start", "finetune", "seed")
+COLUMNS = (*RUN, "seconds", "genotype", "score")
+PATH_SPACES = {
+    "dlsr": DLSRSpace(mid_channels=16),
+    "hinas_sr": HiNASSpace("sr", 2, 3, num_cells=3),
+    "hinas_denoise": HiNASSpace("denoise", 1, 1, num_cells=3),
+}
+SUPERNETS: dict[str, Callable[[], nn.Module]] = {
+    "dlsr": lambda: DLSRSupernet(mid_channels=16),
+    "hinas_sr": lambda: HiNASSupernet("sr", 2, 3, num_cells=3, with_cp=True),
+    "hinas_denoise": lambda: HiNASSupernet("denoise", 1, 1, num_cells=3, with_cp=True),
+}
+WARMUP = 0.3
+"""Share of a search by gradient in which the weights train alone."""
+ARCH_LR = 2e-2
+FINETUNE_LR = 5e-4
+
+
+class DrawnPaths(nn.Module):
+    """A supernet that runs another random network at every call, all operations equally often.
+
+    Args:
+        supernet: The supernet.
+        seed: Seed of the draws.
+    """
+
+    def __init__(self, supernet: Any, seed: int) -> None:
+        super().__init__()
+        self.supernet = supernet
+        self._draws = self._architectures(torch.Generator().manual_seed(seed))
+
+    def _architectures(self, generator: torch.Generator) -> Iterator[Genotype]:
+        space = self.supernet.space
+        while True:
+            yield from map(space.decode, space.batch(max(space.sizes), generator))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Restores images ``(N, C, H, W)`` with the next network."""
+        return self.supernet(x, next(self._draws))
+
+
+def anchored(net: nn.Module, space: Space, name: str) -> nn.Module:
+    """What the table trains: DLSR networks have no image residual of their own."""
+    return Anchored(net, space.scale) if name == "dlsr" else net
+
+
+def train_paths(args: argparse.Namespace, space: Space, images: Images) -> tuple[Any, float]:
+    """A supernet trained by random paths, and the CPU seconds that it took."""
+    supernet = SharedSupernet(PATH_SPACES[args.space])
+    if args.unit_variance:
+        low, _ = sample_batch(images, 8, 24, space.scale, np.random.default_rng(args.seed))
+        init_unit_variance(supernet, low, architectures=supernet.space.cover())
+    net = anchored(DrawnPaths(supernet, args.seed), space, args.space)
+    seconds = train(net, images, recipe_of(args, space), space.scale, args.seed)
+    return supernet, seconds
+
+
+def search_by_gradient(args: argparse.Namespace, space: Space, images: Images) -> tuple[Any, float]:
+    """A supernet searched by gradient on two halves of the images, and its CPU seconds."""
+    supernet: Any = SUPERNETS[args.space]()
+    net = anchored(supernet, space, args.space)
+    halves = [Images(images.inputs[i::2], images.targets[i::2]) for i in (0, 1)]
+    arch = [parameter for _, parameter in supernet.arch_parameters()]
+    optimizer = torch.optim.Adam(arch, ARCH_LR, betas=(0.5, 0.999), eps=1e-8 / 255)
+    rng = np.random.default_rng(args.seed + 1)
+    for parameter in arch:
+        parameter.requires_grad_(False)
+    steps = itertools.count()
+
+    def step_architecture(*_: Any) -> None:
+        if next(steps) < WARMUP * args.iterations:
+            return
+        weights = [p for p in net.parameters() if p.requires_grad]
+        _require_grad(weights, False)
+        _require_grad(arch, True)
+        recipe = space.recipe
+        low, high = sample_batch(halves[1], recipe.batch_size, recipe.patch_size, space.scale, rng)
+        noise = torch.from_numpy(rng.standard_normal(low.shape)).float() * recipe.sigma / 255
+        gradients = torch.autograd.grad(nn.functional.l1_loss(net(low + noise), high), arch)
+        for parameter, gradient in zip(arch, gradients, strict=True):
+            parameter.grad = gradient
+        optimizer.step()
+        _require_grad(arch, False)
+        _require_grad(weights, True)
+
+    seconds = train(
+        net, halves[0], recipe_of(args, space), space.scale, args.seed, step_architecture
+    )
+    return supernet, seconds
+
+
+def _require_grad(parameters: Sequence[nn.Parameter], value: bool) -> None:
+    for parameter in parameters:
+        parameter.requires_grad_(value)
+
+
+def recipe_of(args: argparse.Namespace, space: Space) -> Recipe:
+    """The recipe of the table with the length and rate of the command line."""
+    return replace(space.recipe, iterations=args.iterations, lr=args.lr)
+
+
+@torch.no_grad()
+def log_probability(supernet: Any, genotype: Any) -> float:
+    """Log-probability in nats of a genotype where alpha and beta give the odds."""
+    if isinstance(supernet, DLSRSupernet):
+        logs = supernet.alpha.log_softmax(dim=1)
+        total = sum(logs[i, DLSR_OPS.index(op)] for i, op in enumerate(genotype.ops))
+        for cell, (source, _) in enumerate(genotype.connections[1:], start=3):
+            total = total + supernet.connection_weights(cell)[source].log()
+        return float(total)
+    total = 0.0
+    moves = zip(supernet._log_moves(), (0, *genotype.path), genotype.path, strict=False)
+    for layer, (rows, source, level) in enumerate(moves):
+        total += float(rows[source, level - source + 1])
+        logs = supernet.cell_weights(layer, level).log()
+        for edge, (op, state) in enumerate(genotype.cells[layer]):
+            node = edge // 2
+            total += float(logs[node * (node + 3) // 2 + state, HINAS_OPS.index(op)])
+    return total
+
+
+def scorer(
+    args: argparse.Namespace, space: Space, supernet: Any, images: Images
+) -> Callable[[Any], float]:
+    """How the supernet judges a genotype; higher is better."""
+    if args.strategy == "gradient":
+        return lambda genotype: log_probability(supernet, genotype)
+    crops = proxy_images(args.data, space.scale, space.gray, space.recipe.sigma)
+
+    def judge(genotype: Genotype) -> float:
+        net = anchored(supernet.extract(genotype), space, args.space)
+        if args.finetune:
+            recipe = replace(space.recipe, iterations=args.finetune, lr=FINETUNE_LR)
+            train(net, images, recipe, space.scale, args.seed)
+        return inherited_psnr(net.eval(), crops)
+
+    return judge
+
+
+def run(args: argparse.Namespace) -> None:
+    """Trains one supernet and scores all architectures that the table is to have."""
+    space = SPACES[args.space]
+    torch.manual_seed(args.seed)
+    images = training_images(args.data, space.scale, space.gray)
+    strategies = {"paths": train_paths, "gradient": search_by_gradient}
+    supernet, seconds = strategies[args.strategy](args, space, images)
+    judge = scorer(args, space, supernet.eval(), images)
+    for genotype in dict.fromkeys(genotype for genotype, _ in jobs(space)):
+        score = judge(genotype)
+        row = {name: getattr(args, name) for name in RUN if hasattr(args, name)}
+        row["start"] = "unit variance" if args.unit_variance else "default"
+        row |= {"seconds": round(seconds), "score": round(score, 5)}
+        append_row(args.out, row | {"genotype": json.dumps(genotype.to_dict())}, COLUMNS)
+
+
+def agreement(truth: Truth, scores: dict[Genotype, float]) -> str:
+    """Rank correlations of scores with the truth."""
+    known = [genotype for genotype in scores if genotype in truth.runs]
+    if len(known) < 5:
+        return f"{len(known)} architectures with a truth: too few to compare"
+    ours = [scores[genotype] for genotype in known]
+    residuals = truth.residuals()
+    overall = spearmanr(ours, [truth.psnr(g) for g in known])[0]
+    # Of the scores, too, what the cost explains is taken away.
+    costs = np.log([truth.cost(g) for g in known])
+    fit = np.polynomial.Polynomial.fit(costs, ours, 2)
+    beyond = spearmanr(np.array(ours) - fit(costs), [residuals[g] for g in known])[0]
+    return (
+        f"{len(known)} architectures: Spearman {overall:.2f}, beyond the cost {beyond:.2f}; "
+        f"scores spread by {max(ours) - min(ours):.3f}"
+    )
+
+
+def report(path: Path, tables: dict[str, Path | None]) -> None:
+    """Prints the agreement of every run in a file of rows."""
+    runs: dict[tuple[str, ...], dict[Genotype, float]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            genotype = load_genotype(json.loads(row["genotype"]))
+            runs.setdefault(tuple(row[c] for c in RUN), {})[genotype] = float(row["score"])
+    for run_, scores in runs.items():
+        rows = read_rows(tables.get(run_[0]) or table_path(run_[0]))
+        found = agreement(Truth(rows), scores) if rows else "the truth has no row yet"
+        print(*(f"{k}={v}" for k, v in zip(RUN, run_, strict=True)), "|", found)
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("space", nargs="?", choices=PATH_SPACES)
+    parser.add_argument("--strategy", choices=("paths", "gradient"), default="paths")
+    parser.add_argument("--data", type=Path, help="folder of photos and BSDS500")
+    parser.add_argument("--truth", type=Path, help="another table than the committed one")
+    parser.add_argument("--iterations", type=int, default=3000)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--unit-variance", action="store_true", help="start of the convolutions")
+    parser.add_argument("--finetune", type=int, default=0, help="iterations before a score")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--report", action="store_true", help="only compare what is there")
+    args = parser.parse_args()
+    if args.report:
+        report(args.out, {args.space: args.truth} if args.space else {})
+        return
+    if not args.space or not args.data:
+        parser.error("expected a space and --data, or --report")
+    if args.strategy == "gradient" and (args.unit_variance or args.finetune):
+        parser.error("--unit-variance and --finetune are for --strategy paths")
+    torch.set_num_threads(1)
+    run(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""The elastic method: a space around the budget, trained once, selected by evolution."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from mmsrnas.analysis.front_selection import select_front
+from mmsrnas.checkpoint import read_checkpoint
+from mmsrnas.costs import BudgetError
+from mmsrnas.files import atomic_write
+from mmsrnas.genotypes import ElasticGenotype
+from mmsrnas.models.elastic.cost import ChainCost
+from mmsrnas.registry import MODELS
+
+from .budget import Budget
+from .configs import Values
+from .search import Search, derived
+
+if TYPE_CHECKING:  # which imports this module
+    from .planning import Plan
+
+__all__ = [
+    "SEARCH_LR",
+    "STEPS",
+    "TRAININGS",
+    "UNIT_VARIANCE",
+    "derive_network",
+    "plan_search",
+    "search_config",
+]
+
+TRAININGS = ("train", "finetune")
+"""Trainings of the network; a short trial of each says which is better."""
+
+STEPS = 1
+SEARCH_LR = 3e-4
+"""At the rate of single networks the large ones fall behind: their shared kernels move too far."""
+UNIT_VARIANCE = True
+WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128)
+OP: Literal["conv_3x3"] = "conv_3x3"
+DEPTHS_AT_BUDGET = range(2, 17)
+"""Blocks that a chain of one width has at the budget, for that width to be searched."""
+MAX_WIDTHS = 3
+DEEPEST = 10
+MAX_DEPTHS = 6
+EVALUATIONS = 160
+CROP = 96
+
+
+def plan_search(budget: Budget, upscale_factor: int, seed: int) -> Search:
+    """A space that has the budget well inside.
+
+    Searched are up to three widths that make 2 to 16 blocks at the budget, and the depths between
+    those of the widest and of the narrowest. Blocks are convolutions with Leaky ReLU, which
+    runtimes fuse into them; mixtures of operations keep shared weights from learning.
+
+    Args:
+        budget: The budget.
+        upscale_factor: Ratio of HR to LR size, 1 for denoising.
+        seed: Of the networks that are drawn.
+
+    Raises:
+        BudgetError: The smallest chain costs more.
+        ModuleNotFoundError: pymoo is not installed.
+    """
+    if find_spec("pymoo") is None:
+        raise ModuleNotFoundError(
+            "--method elastic selects by evolution: pip install 'mmsrnas[evolution]'"
+        )
+    cost = ChainCost(budget.cost)
+
+    def chain(depth: int, width: int) -> ElasticGenotype:
+        return ElasticGenotype((OP,) * depth, (width,) * depth, upscale_factor=upscale_factor)
+
+    depths: dict[int, int] = {}
+    for width in WIDTHS:
+        first, second = (cost(chain(depth, width)) for depth in (1, 2))  # each block costs alike
+        if first <= budget.limit:
+            depth = 1 + int((budget.limit - first) / (second - first))
+            depths[width] = min(depth, DEPTHS_AT_BUDGET.stop)
+    if not depths:
+        least = cost(chain(1, WIDTHS[0]))
+        smallest = f"an elastic network of one block of {WIDTHS[0]} channels"
+        raise BudgetError(budget.limit, least, budget.cost.unit, smallest)
+    widths = [width for width, depth in depths.items() if depth in DEPTHS_AT_BUDGET]
+    widths = (widths or list(depths))[-MAX_WIDTHS:]
+    shallowest, deepest = depths[widths[-1]], depths[widths[0]]
+    low = max(1, shallowest - 1)
+    high = max(shallowest + 2, min(deepest, DEEPEST))
+    num_cells = sorted({round(n) for n in np.linspace(low, high, MAX_DEPTHS)})
+    generator = dict(
+        type="mmsrnas.ElasticSupernet",
+        num_cells=num_cells,
+        mid_channels=widths,
+        ops=[OP],
+        activations=["leaky_relu"],
+        cells_per_stage=max(2, -(-high // 3)),
+        upscale_factor=upscale_factor,
+    )
+    middle = widths[len(widths) // 2]
+    network = dict(
+        type="mmsrnas.ElasticNet",
+        genotype=chain(depths[middle], middle).to_dict(),
+        reparameterized=True,
+    )
+    ends = [cost(chain(num_cells[0], widths[0])), cost(chain(num_cells[-1], widths[-1]))]
+    description = (
+        f"chains of {num_cells[0]} to {num_cells[-1]} blocks of {', '.join(map(str, widths))} "
+        f"channels, from {budget.amount(ends[0])} to {budget.amount(ends[1])} {budget.cost.unit}"
+    )
+    model = dict(type="mmsrnas.SandwichEditor", generator=generator, seed=seed)
+    return Search(model, network, description)
+
+
+def search_config(values: Values, loaders: Values) -> Values:
+    """Completes the config of the search.
+
+    Args:
+        values: Config of a training.
+        loaders: Config of the data.
+    """
+    hooks = values["default_hooks"] | {"genotype": dict(type="mmsrnas.GenotypeHook")}
+    # A step trains some of the operations; distributed training must not wait for the others.
+    return values | {"default_hooks": hooks, "find_unused_parameters": True}
+
+
+def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budget) -> str:
+    """Selects the front, and derives the network within the budget, by measurement for a latency.
+
+    Writes ``front``, ``genotype.json`` and ``inherited.pth``, the shared weights with branches.
+
+    Args:
+        plan: The plan.
+        search: Config of the search.
+        checkpoint: Its checkpoint.
+        budget: The budget.
+
+    Returns:
+        What was derived, in a sentence.
+
+    Raises:
+        BudgetError: No network was measured to be within the budget.
+    """
+    editor: Any = MODELS.build(search.model)
+    read_checkpoint(checkpoint).load_into(editor, "")
+    front = select_front(
+        editor.eval(), search.val_dataloader, budget.cost, EVALUATIONS, CROP, editor.seed
+    )
+    origin = {"checkpoint": checkpoint.name, "budget": str(budget)}
+    front.write(plan.folder / "front", origin)
+    supernet = editor.generator
+    supernet.rank(front.ranked(budget.limit))
+    found, text = derived(supernet, budget)
+    _write_inherited(supernet.extract(found.genotype).unfold(), plan.inherited)
+    found.genotype.save(plan.genotype, origin)
+    judged = next(s for s in front.judged if s.genotype == found.genotype)
+    return (
+        f"Of {len(front.judged)} networks that were judged with shared weights, it is the best "
+        f"within the budget ({judged.psnr:.2f} dB): {text}."
+    )
+
+
+def _write_inherited(network: nn.Module, path: Path) -> None:
+    state = {f"generator.{name}": value for name, value in network.state_dict().items()}
+    with atomic_write(path) as partial:
+        torch.save({"state_dict": state, "meta": {}}, partial)

@@ -1,0 +1,81 @@
+"""A plan, done: every stage leaves a file, and what is there is kept."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmsrnas.apis.export import ExportReport, export
+from mmsrnas.files import atomic_write
+from mmsrnas.genotypes import load_genotype
+from mmsrnas.genotypes.drawing import draw_genotype
+
+from .budget import Budget
+from .comparison import Row, compared
+from .planning import Plan
+from .report import SEARCHED, Result, classical_best, write_report
+from .training import chosen_by_trial, train_run
+
+__all__ = ["auto"]
+
+
+def auto(plan: Plan, budget: Budget) -> Path:
+    """Searches, derives, trains, tests beside classical methods and hand-made networks, exports.
+
+    Interrupted, the same call goes on: a training from its last checkpoint, everything else from
+    the last file that is there.
+
+    Args:
+        plan: The photographs and configs.
+        budget: The most that the network may cost.
+
+    Returns:
+        The report, ``report.md`` in the folder of the plan.
+
+    Raises:
+        BudgetError: No network was measured to be within the budget.
+    """
+    init_default_scope("mmagic")
+    search = train_run(plan.config("search"), plan.folder / "search")
+    derived = _derived(plan, budget, search)
+    inputs = [path for path in (plan.genotype, plan.inherited) if path.is_file()]
+    trials = {SEARCHED: chosen_by_trial(plan, plan.method.TRAININGS, inputs)}
+    trials["hand-made"] = chosen_by_trial(plan, plan.handmade, ())
+    trainings = {kind: next(iter(found)) for kind, found in trials.items()}
+    own, handmade = trainings.values()
+    networks = {
+        SEARCHED: train_run(plan.config(own), plan.folder / own, inputs),
+        plan.label(handmade): train_run(plan.config(handmade), plan.folder / handmade),
+    }
+    rows = compared(plan, budget, networks)
+    shipped = _ship(plan, rows, networks[SEARCHED])
+    return write_report(plan, budget, Result(derived, trials, rows, shipped))
+
+
+def _derived(plan: Plan, budget: Budget, search: Path) -> str:
+    """Writes the genotype within the budget, unless it is there; says what it is."""
+    known = plan.folder / "derived.json"
+    made_of = {"budget": str(budget), "checkpoint": search.name}
+    if known.is_file() and (stored := json.loads(known.read_text()))["made_of"] == made_of:
+        return stored["text"]
+    config = Config.fromfile(plan.config("search"))
+    text = plan.method.derive_network(plan, config, search, budget)
+    draw_genotype(load_genotype(plan.genotype), plan.genotype.with_suffix(".png"))
+    with atomic_write(known) as path:
+        path.write_text(json.dumps({"made_of": made_of, "text": text}))
+    return text
+
+
+def _ship(plan: Plan, rows: Sequence[Row], checkpoint: Path) -> list[ExportReport]:
+    """Exports the network if it is better than what needs none; nothing is shipped otherwise."""
+    by_name: Mapping[str, Row] = {row["model"]: row for row in rows}
+    if by_name[SEARCHED]["psnr"] <= classical_best(rows):
+        return []
+    photos = plan.folder / "data/test/HR"
+    sigma = plan.made_of["sigma"] or 25.0
+    return [
+        export(checkpoint, plan.folder / "shipped" / name, photos=photos, sigma=sigma, timed=True)
+        for name in ("network.onnx", "network.pth")
+    ]

@@ -1,0 +1,85 @@
+"""The comparison of searched and random networks, and of scores with the truth."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import search_vs_random
+from truth.ranking import agreement, log_probability
+from truth.table import Row, Truth
+
+from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype, load_genotype
+from mmsrnas.models import DLSRSpace, DLSRSupernet
+
+
+def rows(group, values, method="dlsr"):
+    """Two trainings of each network, 0.2 dB apart."""
+    for number, value in enumerate(values):
+        for seed, change in enumerate((-0.1, 0.1)):
+            row = dict.fromkeys(search_vs_random.COLUMNS, "")
+            psnr = {f"psnr_{name}": str(value + change) for name in ("set5", "set14", "valid")}
+            fields = dict(method=method, group=group, genotype=f"{group}{number}")
+            fields["cost"] = "9" if group == "uniform" else "10"
+            yield row | psnr | fields | {"train_seed": str(seed)}
+
+
+def test_report():
+    random = [30 + 0.01 * i for i in range(12)]
+    found = [*rows("random", random), *rows("searched", [30.2, 30.3, 30.055])]
+    found += [*rows("uniform", [30.0]), *rows("random", [1.0], "hnas")]
+    first, uniform, other = search_vs_random.report(found)
+    assert "3 searched, 12 random; median percentile 100, difference +0.130 dB" in first
+    low, high = json.loads(first[first.index("[") : first.index("]") + 1].replace("+", ""))
+    assert low < 0.13 < high and "p 0.0" in first
+    assert uniform == "  against uniform, at 0.90 of the cost: +0.185 dB"
+    assert other == "hnas: 0 searched and 1 random: too few to compare"
+
+
+def test_architectures_of_one_cost():
+    method = search_vs_random.Method("dlsr", draws=9)
+    assert method.cost_of(method.template) == method.cost(method.space.build(method.template))
+    near = method.near_budget(3, seed=1)
+    assert near == method.near_budget(3, seed=1) and len(set(near)) == 3
+    assert all(0.97 <= method.cost_of(g) / method.budget <= 1.03 for g in near)
+    assert 0.8 < method.cost_of(method.uniform()) / method.budget <= 1.03
+    assert method.published().ops == load_genotype("DLSR").ops
+
+
+def test_jobs_are_those_of_the_proof():
+    jobs = list(search_vs_random.jobs())
+    groups = [group for group, *_ in jobs]
+    assert len(jobs) == len(set(jobs)) == 2 * (3 + 12 + 1 + 1)
+    assert groups.count("searched") == 6 and groups.count("random") == 24
+
+
+def truth_and_scores(score):
+    """A table in which the dearer operation is better, and every second one a little more."""
+    genotypes = [DLSRGenotype((op,) * 3, ((0, 1),), 8) for op in DLSR_OPS]
+    costs = {genotype: 2**i for i, genotype in enumerate(genotypes)}
+    bonus = {genotype: 0.1 * (i % 2) for i, genotype in enumerate(genotypes)}
+    table = [
+        Row(g, 0, 1, costs[g], float("nan"), 30 + i + bonus[g], 30 + i + bonus[g], 1.0)
+        for i, g in enumerate(genotypes)
+    ]
+    return Truth(table), {g: score(i, bonus[g]) for i, g in enumerate(genotypes)}
+
+
+def test_agreement_over_all_and_beyond_the_cost():
+    right = agreement(*truth_and_scores(lambda i, bonus: i + bonus))
+    assert re.match(r"9 architectures: Spearman 1\.00, beyond the cost (0\.9|1\.0)", right)
+    wrong = agreement(*truth_and_scores(lambda i, bonus: i - bonus))
+    assert "Spearman 1.00, beyond the cost -0.9" in wrong
+    truth, scores = truth_and_scores(lambda i, bonus: i)
+    assert "too few" in agreement(truth, dict(list(scores.items())[:3]))
+
+
+def test_log_probability_is_highest_for_the_genotype():
+    net = DLSRSupernet(mid_channels=4, num_cells=5)
+    for _, parameter in net.arch_parameters():
+        parameter.data.normal_()
+    space = DLSRSpace(num_cells=5, mid_channels=4)
+    best = log_probability(net, net.genotype())
+    others = [space.decode(row) for row in space.random(20)]
+    assert best > max(log_probability(net, g) for g in others if g != net.genotype())
