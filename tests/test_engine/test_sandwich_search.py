@@ -79,3 +79,19 @@ def test_two_processes_equal_one_with_the_double_batch(images, start):
     for key, value in one.items():
         assert torch.equal(first[key], second[key]), key
         torch.testing.assert_close(first[key], value, rtol=1e-5, atol=1e-6, msg=key)
+
+
+def test_resumed_paths_end_as_the_uninterrupted_ones(images):
+    sizes = dict(upscale_factor=2, num_cells=1, num_nodes=1, mid_channels=2)
+    space = dict(type="mmsrnas.HiNASSpace", **sizes)
+    generator = dict(type="mmsrnas.SharedSupernet", space=space)
+    model = MODEL | dict(type="mmsrnas.PathEditor", generator=generator)
+    cut = options() | dict(model=model, custom_hooks=HOOKS[:2])
+    tiny_search.runner(images, run="paths_whole", iters=4, **cut).train()
+    (images / "paths_cut").mkdir()
+    shutil.copy(images / "paths_whole/iter_2.pth", images / "paths_cut")
+    tiny_search.runner(images, run="paths_cut", iters=4, resume=True, **cut).train()
+    whole, resumed = (state(images, run, 4)[0] for run in ("paths_whole", "paths_cut"))
+    halfway, _ = state(images, "paths_whole", 2)
+    assert all(torch.equal(tensor, resumed[key]) for key, tensor in whole.items())
+    assert any(not torch.equal(tensor, halfway[key]) for key, tensor in whole.items())
