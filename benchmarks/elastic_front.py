@@ -35,6 +35,7 @@ from truth.training import Recipe, evaluate, train
 
 from mmsrnas.analysis.evolution import search_front
 from mmsrnas.analysis.front import Scored, pareto_front
+from mmsrnas.analysis.plots import plot_front
 from mmsrnas.analysis.scaling import scale_to_budget
 from mmsrnas.costs import Cost, count_multi_adds, count_params
 from mmsrnas.datasets import imresize
@@ -497,6 +498,22 @@ def report(out: Path) -> None:
         )
 
 
+def plot(out: Path, picture: Path) -> None:
+    """Draws all networks of the front, each with the mean over its seeds and test sets."""
+    cells: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    for row in read_rows(out / "elastic_front.csv"):
+        psnr = np.mean([float(row[f"psnr_{name}"]) for name in ("set5", "set14", "valid")])
+        key = (row["kind"], row["budget_ms"], row["network"])
+        cells.setdefault(key, []).append((float(row["latency_ms"]), float(psnr)))
+    groups: dict[str, list[tuple[float, float]]] = {}
+    for (kind, *_), points in cells.items():
+        latency, psnr = np.mean(points, axis=0)
+        groups.setdefault(kind, []).append((float(latency), float(psnr)))
+    every = sorted(point for points in groups.values() for point in points)
+    front = [p for i, p in enumerate(every) if all(p[1] > q[1] for q in every[:i])]
+    plot_front(groups, front, f"latency [ms] on {TARGET}", picture, "PSNR [dB]")
+
+
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
     """Lets one process in at a time."""
@@ -547,10 +564,13 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=2000, help="of every training")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network")
     parser.add_argument("--candidates", type=int, default=2, help="searched networks of a budget")
+    parser.add_argument("--plot", type=Path, help="picture that --report draws")
     parser.add_argument("--report", action="store_true", help="print what is there, train nothing")
     args = parser.parse_args()
     if args.report:
         report(args.out)
+        if args.plot:
+            plot(args.out, args.plot)
         return
     if args.data is None:
         parser.error("--data is needed, except with --report")

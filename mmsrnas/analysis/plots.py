@@ -52,7 +52,11 @@ def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Pa
 
 
 def plot_front(
-    groups: Mapping[str, Sequence[Point]], front: Sequence[Point], cost: str, path: str | Path
+    groups: Mapping[str, Sequence[Point]],
+    front: Sequence[Point],
+    cost: str,
+    path: str | Path,
+    metric: str = "PSNR with shared weights [dB]",
 ) -> None:
     """Draws PSNR over cost, with the Pareto front.
 
@@ -61,12 +65,13 @@ def plot_front(
         front: The points of the front, by cost.
         cost: Name of the cost, with its unit.
         path: Picture file.
+        metric: What the PSNR is.
     """
     figure, axes = _figure(6.5, 4.2)
     for marker, (label, points) in zip("xo*s^", groups.items(), strict=False):
         axes.scatter(*zip(*points, strict=True), marker=marker, label=label)
     axes.step(*zip(*front, strict=True), where="post", label="front")
-    axes.set(xlabel=cost, ylabel="PSNR with shared weights [dB]", xscale="log")
+    axes.set(xlabel=cost, ylabel=metric, xscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path)
