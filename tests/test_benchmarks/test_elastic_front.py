@@ -52,7 +52,7 @@ def data(tmp_path):
 
 def run(driver, monkeypatch, data, *args):
     options = ["--work", data / "work", "--out", data / "out", "--iterations", 2, "--seeds", 2]
-    options += ["--evaluations", 34, "--candidates", 1, "--data", data]
+    options += ["--candidates", 1, "--data", data]
     monkeypatch.setattr(sys, "argv", ["elastic_front.py", *map(str, [*options, *args])])
     driver.main()
 
@@ -71,7 +71,12 @@ def test_from_the_supernet_to_the_report(driver, monkeypatch, data, capsys):
     assert front[: len(first)] == first and len(first) < len(front)
     assert sorted((r["kind"], r["network"], r["seed"]) for r in front) == sorted(
         (kind, name, str(seed))
-        for kind, name in (("elastic", "elastic_0"), ("random", "random_0"), ("handmade", "edsr"))
+        for kind, name in (
+            ("elastic", "elastic_0"),
+            ("random", "random_0"),
+            ("handmade", "edsr"),
+            ("tuned", "tuned_0"),
+        )
         for seed in range(2)
     )
     assert len(ranks) == 2

@@ -13,7 +13,7 @@ PRELOADED = ["tiny_search", "mmagic.models", "mmsrnas.engine", "matplotlib.pyplo
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quick_searches():
     """Leaves drawings out, but for the test of what the hook draws."""
     with pytest.MonkeyPatch.context() as patch:

@@ -64,7 +64,8 @@ def test_learned_interpolation_keeps_its_meaning_and_branches_add_nothing():
 
 
 def test_supernet_is_reached_architecture_by_architecture():
-    net = ElasticSupernet(num_cells=(1, 2), mid_channels=(4, 8), cells_per_stage=1)
+    ops = ("conv_3x3", "conv_5x5")
+    net = ElasticSupernet(num_cells=(1, 2), mid_channels=(4, 8), ops=ops, cells_per_stage=1)
     architectures = list(net.space.all())
     assert init_unit_variance(net, IMAGES, architectures=architectures) == 6
     assert init_unit_variance(net, IMAGES, architectures=architectures[:1]) == 3

@@ -91,10 +91,10 @@ def check_connections(net: DLSRNet) -> None:
     Raises:
         ValueError: Another connection keeps the input better.
     """
-    claimed = net.genotype
+    claimed = net.architecture
     expected = input_error(net)
     for connections in one_cell_changed(claimed.connections):
-        net.genotype = claimed.replace(connections=connections)
+        net.architecture = claimed.replace(connections=connections)
         error = input_error(net)
         if error < expected:
             raise ValueError(
@@ -103,7 +103,7 @@ def check_connections(net: DLSRNet) -> None:
                 f"{error:.2e} against {expected:.2e}). Check the name of the genotype, or pass "
                 "--trust-connections if you are sure."
             )
-    net.genotype = claimed
+    net.architecture = claimed
 
 
 @torch.no_grad()
