@@ -1,24 +1,11 @@
 # Searches small elastic networks on the photographs of tools/demo.py: minutes on a core (estimate).
 _base_ = [
     "../_base_/models/elastic_search.py",
-    "../_base_/datasets/photographs_x2.py",
-    "../_base_/schedules/elastic_search.py",
+    "../_base_/datasets/photographs_x2_architecture.py",
+    "../_base_/schedules/path_search.py",
 ]
 
 model = dict(generator=dict(num_cells=(2, 4, 6, 8), mid_channels=(8, 16, 24), cells_per_stage=4))
-
-# The photographs of the architecture judge: whole ones, not patches.
-val_dataloader = dict(
-    _base_.test_dataloader[0],
-    dataset=dict(_base_.test_dataloader[0]["dataset"], data_root="data/demo/architecture"),
-    _delete_=True,
-)
-val_evaluator = dict(
-    type="Evaluator",
-    metrics=[dict(type="mmsrnas.PSNR", crop_border=2, convert_to="Y", prefix="architecture")],
-    _delete_=True,
-)
-val_cfg = dict(_delete_=True, type="MultiValLoop")
 param_scheduler = dict(T_max=600)
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=600)
 default_hooks = dict(

@@ -6,5 +6,3 @@ model = dict(
     num_random=2,
     generator=dict(_delete_=True, type="mmsrnas.ElasticSupernet", upscale_factor=2),
 )
-# A step trains some of the operations; DDP must not wait for the others.
-find_unused_parameters = True
