@@ -1,4 +1,4 @@
-# As photographs_x2.py, validated by the photographs of the architecture: what a selection judges by.
+# As photographs_x2.py, validated by the photographs of the architecture, as a selection needs.
 _base_ = "photographs_x2.py"
 
 # The photographs of the architecture judge: whole ones, not patches.
