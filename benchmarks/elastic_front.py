@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -498,19 +498,24 @@ def report(out: Path) -> None:
         )
 
 
+class Point(NamedTuple):
+    """A network in the picture."""
+
+    cost: float
+    psnr: float
+
+
 def plot(out: Path, picture: Path) -> None:
     """Draws all networks of the front, each with the mean over its seeds and test sets."""
-    cells: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
+    cells: dict[tuple[str, str, str], list[Point]] = {}
     for row in read_rows(out / "elastic_front.csv"):
         psnr = np.mean([float(row[f"psnr_{name}"]) for name in ("set5", "set14", "valid")])
         key = (row["kind"], row["budget_ms"], row["network"])
-        cells.setdefault(key, []).append((float(row["latency_ms"]), float(psnr)))
-    groups: dict[str, list[tuple[float, float]]] = {}
+        cells.setdefault(key, []).append(Point(float(row["latency_ms"]), float(psnr)))
+    groups: dict[str, list[Point]] = {}
     for (kind, *_), points in cells.items():
-        latency, psnr = np.mean(points, axis=0)
-        groups.setdefault(kind, []).append((float(latency), float(psnr)))
-    every = sorted(point for points in groups.values() for point in points)
-    front = [p for i, p in enumerate(every) if all(p[1] > q[1] for q in every[:i])]
+        groups.setdefault(kind, []).append(Point(*map(float, np.mean(points, axis=0))))
+    front = pareto_front([point for points in groups.values() for point in points])
     plot_front(groups, front, f"latency [ms] on {TARGET}", picture, "PSNR [dB]")
 
 

@@ -1,19 +1,12 @@
 # Trains small DLSR networks by uniform paths on tools/demo.py's photographs: minutes (estimate).
 # Then tools/select_front.py judges them, and tools/derive.py takes one for a budget.
 _base_ = [
-    "../_base_/models/dlsr.py",
+    "../_base_/models/dlsr_paths.py",
     "../_base_/datasets/photographs_x2_architecture.py",
     "../_base_/schedules/path_search.py",
 ]
 
-model = dict(
-    type="mmsrnas.PathEditor",
-    generator=dict(
-        _delete_=True,
-        type="mmsrnas.SharedSupernet",
-        space=dict(type="mmsrnas.DLSRSpace", mid_channels=16, upscale_factor=2),
-    ),
-)
+model = dict(generator=dict(space=dict(mid_channels=16)))
 param_scheduler = dict(T_max=600)
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=600)
 default_hooks = dict(

@@ -1,16 +1,9 @@
 # Trains the networks of DLSR's space by uniform paths on DIV2K: days on a GPU (estimate).
 # Then tools/select_front.py judges them, and tools/derive.py takes one for a budget.
 _base_ = [
-    "../_base_/models/dlsr.py",
+    "../_base_/models/dlsr_paths.py",
     "../_base_/datasets/div2k_x2.py",
     "../_base_/schedules/path_search.py",
 ]
 
-model = dict(
-    type="mmsrnas.PathEditor",
-    generator=dict(
-        _delete_=True,
-        type="mmsrnas.SharedSupernet",
-        space=dict(type="mmsrnas.DLSRSpace", mid_channels=48, upscale_factor=2),
-    ),
-)
+model = dict(generator=dict(space=dict(mid_channels=48)))

@@ -1,26 +1,11 @@
 # Trains the denoisers of HiNAS' space by uniform paths, sigma 50, BSD500: days on a GPU (estimate).
 # Then tools/select_front.py judges them, and tools/derive.py takes one for a budget.
 _base_ = [
-    "../_base_/models/hinas_denoise.py",
+    "../_base_/models/hinas_denoise_paths.py",
     "../_base_/datasets/bsd500_gray.py",
     "../_base_/schedules/path_search.py",
 ]
 
-model = dict(
-    type="mmsrnas.PathEditor",
-    generator=dict(
-        _delete_=True,
-        type="mmsrnas.SharedSupernet",
-        space=dict(
-            type="mmsrnas.HiNASSpace",
-            task="denoise",
-            upscale_factor=1,
-            in_channels=1,
-            num_cells=3,
-            num_nodes=4,
-            mid_channels=10,
-        ),
-    ),
-)
+model = dict(generator=dict(space=dict(num_cells=3, num_nodes=4, mid_channels=10)))
 # As released: its loss is on [0, 1].
 optim_wrapper = dict(optimizer=dict(eps=1e-8))

@@ -1,27 +1,12 @@
 # Trains small HiNAS denoisers by uniform paths on photographs of a demo: minutes (estimate).
 # Then tools/select_front.py judges them, and tools/derive.py takes one for a budget.
 _base_ = [
-    "../_base_/models/hinas_denoise.py",
+    "../_base_/models/hinas_denoise_paths.py",
     "../_base_/datasets/photographs_gray.py",
     "../_base_/schedules/path_search.py",
 ]
 
-model = dict(
-    type="mmsrnas.PathEditor",
-    generator=dict(
-        _delete_=True,
-        type="mmsrnas.SharedSupernet",
-        space=dict(
-            type="mmsrnas.HiNASSpace",
-            task="denoise",
-            upscale_factor=1,
-            in_channels=1,
-            num_cells=2,
-            num_nodes=2,
-            mid_channels=4,
-        ),
-    ),
-)
+model = dict(generator=dict(space=dict(num_cells=2, num_nodes=2, mid_channels=4)))
 # As released: its loss is on [0, 1].
 optim_wrapper = dict(optimizer=dict(eps=1e-8))
 train_dataloader = dict(batch_size=8)
