@@ -11,7 +11,8 @@ from networks import Local
 
 from mmsrnas.apis.export import ExportError, Photographs, export
 from mmsrnas.apis.inference import Restorer
-from mmsrnas.apis.inference.model import CARD, load_model, load_network
+from mmsrnas.apis.inference.model import load_model, load_network
+from mmsrnas.apis.inference.runtimes import CARD
 from mmsrnas.checkpoint import CARD_KEY, CheckpointError, read_checkpoint
 from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.models import DLSRNet, DRNNet, ElasticNet, HiNASNet, HNASNet

@@ -14,8 +14,9 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from .model import LoadedModel, load_model
+from .model import load_model
 from .pictures import Picture, read_picture, write_picture
+from .runtimes import RUNTIMES, LoadedModel, faster, in_runtime
 from .tiling import FOREIGN_BYTES, Halo, Tile, find_halo, peak_bytes_per_pixel, split
 
 __all__ = ["MAX_MEMORY", "PRECISIONS", "Restorer"]
@@ -40,18 +41,21 @@ class Restorer:
             :func:`~mmsrnas.apis.inference.load_model` takes it.
         config: Config of the network, for a checkpoint that does not say what it is.
         device: Device as torch names it; a GPU where there is one if None.
-        precision: ``'fp32'`` runs the network as a test does, and gives the bytes of its images.
-            ``'auto'`` stores the weights channels-last, which may round a value the other way, and
-            takes half precision where the hardware computes in it and this network agrees with
-            float32 to 65 dB.
+        precision: ``'auto'`` takes half precision where the hardware computes in it and this
+            network agrees with float32 to 65 dB; ``'fp32'``, ``'bf16'`` and ``'fp16'`` do as said.
+        runtime: What runs a network of torch. ``'auto'`` takes the fastest that is installed for
+            files in float32 on a CPU, after a comparison with torch; a network that is handed over
+            as a module stays in torch, as its weights may change. ``'torch'`` with ``'fp32'`` is
+            the plain network. Others may round a value the other way.
         max_memory: Bytes that the process may take; images that need more are done in tiles.
         tile: Height and width of the tiles with their halo, in pixels, instead of ``max_memory``.
 
     Attributes:
-        model: The network, its scale and its channels.
+        model: The network, its scale and its channels, and what runs it.
 
     Raises:
-        ValueError: An argument has no meaning, or the file does not tell its network.
+        ValueError: An argument has no meaning, the file does not tell its network, or the runtime
+            does not do what torch does.
         FileNotFoundError: There is no such file.
     """
 
@@ -63,7 +67,10 @@ class Restorer:
         precision: str = "auto",
         max_memory: int = MAX_MEMORY,
         tile: int | None = None,
+        runtime: str = "auto",
     ) -> None:
+        if runtime not in RUNTIMES:
+            raise ValueError(f"runtime: expected one of {', '.join(RUNTIMES)}, got {runtime!r}.")
         if precision not in PRECISIONS:
             raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}: {precision!r}.")
         if tile is not None and tile < MIN_TILE:
@@ -79,9 +86,24 @@ class Restorer:
         self.max_memory, self.tile = max_memory, tile
         network: Any = self.model.network
         if network is not None:
-            layout = torch.preserve_format if precision == "fp32" else torch.channels_last
-            network.to(self.device, memory_format=layout)
+            network.to(self.device)
         self.dtype = self._choose_dtype(precision)
+        if network is None and runtime not in ("auto", self.model.runtime):
+            raise ValueError(f"runtime: '{model}' is a file of {self.model.runtime}.")
+        if network is not None and runtime != "torch":
+            self._choose_runtime(runtime, given=isinstance(model, nn.Module))
+        if network is not None and self.model.runtime == "torch" and precision != "fp32":
+            network.to(memory_format=torch.channels_last)
+
+    def _choose_runtime(self, runtime: str, given: bool) -> None:
+        plain = self.device.type == "cpu" and self.dtype == torch.float32
+        if runtime == "auto":
+            if plain and not given:
+                self.model = faster(self.model)
+        elif plain:
+            self.model = in_runtime(self.model, runtime)
+        else:
+            raise ValueError(f"runtime: {runtime} runs in float32 on the CPU alone; take 'auto'.")
 
     def _choose_dtype(self, precision: str) -> torch.dtype:
         """The type of the convolutions."""
@@ -105,8 +127,11 @@ class Restorer:
         card = self.model.card
         if "halo" in card:
             return Halo(card["halo"], card["tile_difference"])
+        run = self._run
+        if self.device.type == "cpu" and self.dtype == torch.float32:
+            run = self.model.network or run  # another runtime may swallow a NaN
         return find_halo(
-            self._run, self.model.in_channels, self.model.upscale_factor, self.model.min_size
+            run, self.model.in_channels, self.model.upscale_factor, self.model.min_size
         )
 
     @cached_property
