@@ -3,8 +3,8 @@
 Every network of the house in every format: parity with torch, PSNR that the file loses on Set5, and
 its time against torch on one thread. The networks are trained for some steps first, so that their
 output is an image; int8 is calibrated on the photographs of the training. A row that is refused
-says why. Rows that are in the table are kept: delete them to measure again. ``--times`` measures
-the times alone again, of the files that are there; ``--report`` writes the table of docs/export.md.
+says why. Rows that are in the table are kept: delete them to measure again. ``--report`` writes the
+table of docs/export.md.
 """
 
 import argparse

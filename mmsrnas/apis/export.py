@@ -423,7 +423,9 @@ def _to_int8(path: Path, pictures: Photographs, scale: int, allowed: float) -> t
     """Quantises convolutions, and fewer of them where that loses too much.
 
     The first and the last convolution stay as they are: they carry the image. Where the others
-    together lose more than is allowed, only those that take the most work are quantised.
+    together lose more than is allowed, only those that take the most work are quantised. Weights
+    have seven bits: processors without instructions for int8 add products in 16 bits, which eight
+    bits overflow (2.1 dB of a DRN, 0.04 with seven).
     """
     import onnx
 
@@ -486,6 +488,7 @@ def _quantized(
             Reader(),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
+            reduce_range=True,
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QUInt8,
             nodes_to_quantize=list(chosen),

@@ -25,8 +25,12 @@ MAX_MEMORY = 2 << 30
 """Bytes that the process may take where nothing else is said."""
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MIN_TILE = 96
-HEADROOM = 1.75
-"""Memory that a pass takes, as a multiple of its features: measured 1.35 to 1.62."""
+HEADROOM = {"torch": 1.75, "onnxruntime": 2.5, "openvino": 2.5, "ncnn": 1.75}
+"""Memory that a pass takes, as a multiple of its features in torch.
+
+Measured for DLSR and elastic: torch 1.06 to 1.63; onnxruntime 0.23 to 1.12 for one image, and up to
+2.1 for tiles of several sizes, whose memory it keeps; OpenVINO 0.4 to 1.5 for one image.
+"""
 MIN_AGREEMENT = 65.0
 """PSNR in dB of half precision against float32: worth 0.01 dB to a network with 38 dB."""
 
@@ -136,11 +140,13 @@ class Restorer:
 
     @cached_property
     def _bytes_per_pixel(self) -> float:
+        """Memory that a pass takes per pixel of its image."""
+        headroom = HEADROOM[self.model.runtime]
         if self.model.network is None:
-            return self.model.card.get("bytes_per_pixel", FOREIGN_BYTES)
+            return headroom * self.model.card.get("bytes_per_pixel", FOREIGN_BYTES)
         # Autocast keeps the features in half precision, and some operators and copies in full.
         share = 1.0 if self.dtype == torch.float32 else 0.75
-        return share * peak_bytes_per_pixel(self.model.network, self.model.in_channels)
+        return headroom * share * peak_bytes_per_pixel(self.model.network, self.model.in_channels)
 
     def _tile_for(self, image: np.ndarray) -> int:
         """Largest side of a tile that the memory allows, for one image.
@@ -158,12 +164,12 @@ class Restorer:
             encoded = result * 4 / 3
             available = self.max_memory - _resident_bytes() - result - encoded
         planes = 3 if image.shape[2] > self.model.in_channels else 1
-        side = int(math.sqrt(max(available, 0) / (planes * HEADROOM * self._bytes_per_pixel)))
+        side = int(math.sqrt(max(available, 0) / (planes * self._bytes_per_pixel)))
         if max(image.shape[:2]) <= side or max(image.shape[:2]) <= MIN_TILE:
             return max(image.shape[:2])
         if side < MIN_TILE:
             needed = self.max_memory - available
-            needed += planes * HEADROOM * self._bytes_per_pixel * MIN_TILE**2
+            needed += planes * self._bytes_per_pixel * MIN_TILE**2
             raise MemoryError(
                 f"an image of {image.shape[0]}x{image.shape[1]} pixels needs max_memory of at "
                 f"least {needed / 2**30:.2f} GiB, of which the program itself takes "

@@ -87,7 +87,7 @@ def _load_onnx(path: Path, card: Mapping[str, Any] | None = None) -> LoadedModel
         return torch.from_numpy(y.astype(np.float32, copy=False))
 
     text = session.get_modelmeta().custom_metadata_map.get(CARD)
-    card = card or (json.loads(text) if text else {})
+    card = card or cast(dict[str, Any], json.loads(text) if text else {})
     channels = entry.shape[1] if isinstance(entry.shape[1], int) else 3
     probe = torch.zeros(1, channels, 48, 48)
     scale = card.get("scale") or run(probe).shape[-1] // 48
