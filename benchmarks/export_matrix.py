@@ -91,7 +91,7 @@ def measure(args: argparse.Namespace) -> None:
     there = {(row["network"], row["format"]) for row in rows()}
     for name, network in networks().items():
         missing = [f for f in args.formats if (name, f) not in there]
-        if not missing or name not in args.networks:
+        if not missing or (args.networks and name not in args.networks):
             continue
         kind = (1, 1) if name == "HiNAS denoise" else (2, 3)
         weights = args.out / f"{name.replace(' ', '_')}_{args.steps}.pth"
@@ -138,9 +138,11 @@ def row_of(
 
 
 def rows() -> list[dict[str, str]]:
-    """The committed rows."""
+    """The committed rows, by network and format."""
+    order = list(FORMATS)
     with open(TABLE, newline="") as file:
-        return list(csv.DictReader(file))
+        found = list(csv.DictReader(file))
+    return sorted(found, key=lambda row: (row["network"], order.index(row["format"])))
 
 
 def table() -> str:
@@ -150,7 +152,8 @@ def table() -> str:
         "|---|---|---:|---:|---:|---:|---|",
     ]
     for row in rows():
-        cells = [f"{row['network']}, {row['psnr']} dB", row["format"], row["psnr_loss"] or "-"]
+        cells = [f"{row['network']}, {row['psnr']} dB", row["format"]]
+        cells += [row["psnr_loss"].replace("-0.0000", "0.0000") or "-"]
         cells += [row["largest_error"] or "-", row["megabytes"] or "-"]
         ratio = float(row["ms_torch"]) / float(row["ms_file"]) if row["ms_file"] else None
         cells += [f"{ratio:.2f}" if ratio else "-", row["note"]]
@@ -164,7 +167,7 @@ def main() -> None:
     parser.add_argument("--photos", default="../shared/data/train/photos", help="of the training")
     parser.add_argument("--set5", default="../shared/data/bench/Set5/HR", help="of the loss")
     parser.add_argument("--steps", type=int, default=300, help="of the training")
-    parser.add_argument("--networks", nargs="+", default=list(networks()), help="by name")
+    parser.add_argument("--networks", nargs="+", help="by name; all if left out")
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
     parser.add_argument("--out", type=Path, default=Path("work_dirs/export_matrix"))
     parser.add_argument("--report", action="store_true", help="write the page")
