@@ -151,7 +151,7 @@ def write(
     for field, value in genotype.to_dict().items():
         print(f"  {field}: {value}")
     print(f"Written to {out}, drawn in {out.with_suffix('.png')}. To train it:")
-    print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}")
+    print(f"  mmsrnas train CONFIG --cfg-options model.generator.genotype={out}")
     return out
 
 

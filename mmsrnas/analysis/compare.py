@@ -219,8 +219,11 @@ class _Record(Hook):
 
 
 def _pixels(image: Tensor) -> np.ndarray:
-    """8-bit BGR or gray pixels of an RGB image ``(C, H, W)`` in 0..255."""
-    return image.float().clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()[..., ::-1]
+    """8-bit pixels ``(H, W, C)`` of an image ``(C, H, W)`` in 0..255, in the order that it has.
+
+    mmagic gives BGR, which OpenCV writes.
+    """
+    return image.float().clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
 def evaluate(contender: Contender, test_cfg: Config, folder: str | Path) -> dict[str, float]:

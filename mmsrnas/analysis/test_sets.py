@@ -95,7 +95,9 @@ def _template(lr: Path, hr: Path, scale: int) -> str:
 def _pipeline(scale: int, sigma: float, in_channels: int) -> list[dict[str, Any]]:
     color = "color" if in_channels == 3 else "grayscale"
     keys = ["gt"] if scale == 1 else ["img", "gt"]
-    steps = [dict(type="mmsrnas.LoadImageFromFile", key=key, color_type=color) for key in keys]
+    steps: list[dict[str, Any]] = [
+        dict(type="mmsrnas.LoadImageFromFile", key=key, color_type=color) for key in keys
+    ]
     if scale == 1:
         steps.append(dict(type="mmsrnas.AddGaussianNoise", sigma=sigma, seed=0))
     else:
