@@ -95,7 +95,7 @@ def test_mmagic_config_trains_in_mixed_precision_and_resumes(trained, folder):
     assert (folder / "work_dirs/edsr/iter_4.pth").is_file()
     assert list(folder.glob("work_dirs/edsr/*/vis_data/events.out.tfevents.*"))
     picture = cv2.imread(str(next(folder.glob("work_dirs/edsr/*/vis_data/vis_image/*.png"))))
-    assert picture.shape[1] == 3 * 60  # truth, input and output
+    assert picture.shape[1] == 60 + 30 + 60  # truth, input and output
 
 
 def test_checkpoint_is_tested(trained, folder):
