@@ -111,6 +111,7 @@ def on_two(start, folder, runs):
 def pair(start, images):
     """What two processes ended with, for each search."""
     runs = {name: options(1, images) for name, options in STRATEGIES.items()} | NORMALISED
+    runs["selection"] = {"function": tiny_search.selected}
     assert on_two(start, images, runs) == [0, 0]
     return {name: [torch.load(images / f"{name}_{rank}.pth") for rank in range(2)] for name in runs}
 
@@ -132,6 +133,17 @@ def test_equals_one_process_with_the_double_batch(pair, images, name):
     if name == "policy":  # each process scores every other architecture
         assert [len(process["calls"]) for process in pair[name]] == [len(calls) // 2] * 2
         assert len(calls) == 3 * 4 + 4
+
+
+def test_selection_is_that_of_one_process(pair, tmp_path):
+    """Of three batches, the first process scores two and the other one; both fit on all."""
+    one = tiny_search.selected(tmp_path)
+    steps = 2 + 3 + 4  # of two channels, to 4, 6 and 8
+    assert one["passes"] == steps * (3 + 3)
+    for rank, two in enumerate(pair["selection"]):
+        assert two["passes"] == steps * (2 - rank + 3)
+        torch.testing.assert_close(two["kept"], one["kept"], rtol=0, atol=0)
+        torch.testing.assert_close(two["weights"], one["weights"], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NORMALISED)
