@@ -34,20 +34,23 @@ from truth.table import append_row
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("number", "module", "line", "change", "found by", "tests", "seconds")
 SEED = 0
-CONTRACT = "test_models/test_contract.py"
+COSTS = ("test_models/test_contract.py", "test_budgets.py")
 TESTS = {
     "genotypes/dlsr.py": ["test_genotypes/test_dlsr.py", "test_genotypes/test_fuzz.py"],
     "genotypes/hnas.py": ["test_genotypes/test_hnas.py", "test_genotypes/test_fuzz.py"],
     "genotypes/hinas.py": ["test_genotypes/test_hinas.py", "test_genotypes/test_fuzz.py"],
     "genotypes/base.py": ["test_genotypes"],
     "models/hnas/decoding.py": ["test_models/test_hnas/test_decoding.py"],
-    "models/hinas/decoding.py": ["test_models/test_hinas/test_decoding.py"],
+    "models/hinas/decoding.py": [
+        "test_models/test_hinas/test_decoding.py",
+        "test_models/test_paths.py",
+    ],
     "models/elastic/decoding.py": ["test_models/test_elastic/test_decoding.py"],
-    "models/dlsr/cost.py": ["test_models/test_dlsr/test_cost.py", CONTRACT],
-    "models/hnas/cost.py": ["test_models/test_hnas/test_cost.py", CONTRACT],
-    "models/hinas/cost.py": ["test_models/test_hinas/test_cost.py", CONTRACT],
-    "models/elastic/cost.py": ["test_models/test_elastic/test_cost.py", CONTRACT],
-    "pruning/cost.py": ["test_pruning/test_cost.py", CONTRACT],
+    "models/dlsr/cost.py": ["test_models/test_dlsr/test_cost.py", *COSTS],
+    "models/hnas/cost.py": ["test_models/test_hnas/test_cost.py", *COSTS],
+    "models/hinas/cost.py": ["test_models/test_hinas/test_cost.py", *COSTS],
+    "models/elastic/cost.py": ["test_models/test_elastic/test_cost.py", *COSTS],
+    "pruning/cost.py": ["test_pruning/test_cost.py", *COSTS],
     "costs.py": ["test_costs.py", "test_budgets.py"],
     "models/losses/hfen_loss.py": ["test_models/test_losses/test_hfen_loss.py"],
     "models/losses/ssim_loss.py": ["test_models/test_losses/test_ssim_loss.py"],
