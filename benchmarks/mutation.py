@@ -14,6 +14,7 @@ import argparse
 import ast
 import csv
 import gc
+import itertools
 import os
 import pickle
 import random
@@ -34,7 +35,11 @@ from truth.table import append_row
 ROOT = Path(__file__).parents[1]
 COLUMNS = ("number", "module", "line", "change", "found by", "tests", "seconds")
 SEED = 0
-COSTS = ("test_models/test_contract.py", "test_budgets.py")
+COSTS = (
+    "test_models/test_contract.py::test_formula_of_the_cost_is_the_count",
+    "test_models/test_contract.py::test_expected_cost_of_a_decided_supernet_is_the_count",
+    "test_budgets.py",
+)
 TESTS = {
     "genotypes/dlsr.py": ["test_genotypes/test_dlsr.py", "test_genotypes/test_fuzz.py"],
     "genotypes/hnas.py": ["test_genotypes/test_hnas.py", "test_genotypes/test_fuzz.py"],
@@ -265,7 +270,7 @@ class Judge:
         )
         tracer.start()
         seconds = {}
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in itertools.zip_longest(items, items[1:]):
             tracer.switch_context(item.nodeid)
             start = time.process_time()
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -285,7 +290,7 @@ class Judge:
     def judged(self, mutant: Mutant, items: list[pytest.Item]) -> str:
         """The first test that fails on a mutant, or nothing."""
         mutant.install()
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in itertools.zip_longest(items, items[1:]):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if self.failed:
                 return self.failed[0]
