@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
@@ -77,7 +78,8 @@ def prune(
 
     Writes ``pruned.pth``, the weights of the editor with the pruned network, and ``genotype.json``
     into ``work_dir``. Called again with the same arguments, data and weights, it continues after
-    the last finished site; what has changed since is named instead.
+    the last finished site; what has changed since is named instead. Several processes of
+    ``torch.distributed`` share the work of ``'dual_regression'``; the first one writes.
 
     Args:
         cfg: Config of the training of the full network, or of the search.
@@ -147,8 +149,9 @@ def prune(
     remove_channels(net, selector.sites, kept)
     origin = provenance(cfg.filename, seed, None)
     origin |= {"checkpoint": str(checkpoint), "criterion": criterion}
-    target.save(work_dir / "genotype.json", origin)
-    save_pruned(editor, model, target, work_dir / "pruned.pth")
+    if is_main_process():
+        target.save(work_dir / "genotype.json", origin)
+        save_pruned(editor, model, target, work_dir / "pruned.pth")
     params, multi_adds = zip(before, _count(net), strict=True)
     return Pruned(target, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
@@ -220,7 +223,7 @@ def draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[s
     """Batches of the training data as the editor takes them; the same for the same seed."""
     set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
-    batches = islice(BatchStream(dataloader, seed), count)
+    batches = islice(BatchStream(dataloader, seed, shared=True), count)
     batches = [editor.data_preprocessor(batch, True) for batch in batches]
     _check_sizes(editor.generator, batches[0])
     return batches
