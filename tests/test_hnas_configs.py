@@ -66,13 +66,16 @@ def test_lambdas_of_the_searches():
 
 
 def test_searches_of_the_paper_have_its_space_without_duplicates():
-    for name in ("lambda02", "lambda06", "lambda09"):
-        cfg = Config.fromfile(ROOT / f"configs/hnas/hnas_search_{name}_x2_div2k.py")
-        space = search_space(cfg)
-        assert space.normal_ops == HNAS_PAPER_NORMAL_OPS
-        assert set(space.upsampling_ops) == set(HNAS_UPSAMPLING_OPS) - {"area"}
-        assert space.inner_upsampling_ops == ("deconvolution", "nearest")
-        assert (space.num_cells, space.num_nodes, space.mid_channels) == (12, 4, 8)
+    first, *others = (
+        Config.fromfile(ROOT / f"configs/hnas/hnas_search_{name}_x2_div2k.py")
+        for name in ("lambda02", "lambda06", "lambda09")
+    )
+    assert all(other.model == first.model for other in others)
+    space = search_space(first)
+    assert space.normal_ops == HNAS_PAPER_NORMAL_OPS
+    assert set(space.upsampling_ops) == set(HNAS_UPSAMPLING_OPS) - {"area"}
+    assert space.inner_upsampling_ops == ("deconvolution", "nearest")
+    assert (space.num_cells, space.num_nodes, space.mid_channels) == (12, 4, 8)
 
 
 def test_official_search_is_the_released_recipe():

@@ -5,9 +5,11 @@ the full network, tests both, and writes report.md and pruned.pth. Interrupted, 
 
 With ``--genotype``, ``--uniform`` or ``--random`` in place of a budget it only cuts the channels
 inside of blocks to given widths, the second stage of DRC: pruned.pth and genotype.json to tune.
+There, ``torchrun --nproc_per_node=8 tools/prune.py ...`` shares the scores among eight GPUs.
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,14 @@ def parse_args() -> argparse.Namespace:
     for path in (args.config, args.checkpoint):
         if not Path(path).is_file():
             parser.error(f"{path} does not exist")
+    if torch.distributed.is_torchelastic_launched() and not given_widths(args):
+        parser.error("torchrun: only the cut to given widths is shared by several processes")
     return args
+
+
+def given_widths(args: argparse.Namespace) -> bool:
+    """Whether the widths are given, and no budget."""
+    return any(value is not None for value in (args.genotype, args.uniform, args.random))
 
 
 def main() -> None:
@@ -107,10 +116,21 @@ def compress(
     print(report.read_text())
 
 
+def join(device: str) -> None:
+    """Joins the processes that torchrun has started."""
+    if device != "cpu":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("gloo" if device == "cpu" else "nccl")
+
+
 def cut(cfg: Any, args: argparse.Namespace, work_dir: str | Path) -> None:
     """Cuts to given widths."""
+    from mmengine.dist import is_main_process
+
     from mmsrnas.apis import prune
 
+    if torch.distributed.is_torchelastic_launched():
+        join(args.device)
     pruned = prune(
         cfg,
         args.checkpoint,
@@ -126,6 +146,8 @@ def cut(cfg: Any, args: argparse.Namespace, work_dir: str | Path) -> None:
         seed=args.seed,
         device=args.device,
     )
+    if not is_main_process():
+        return
     before, after = pruned.params
     print(f"parameters: {before:,} -> {after:,} ({after / before:.1%})")
     before, after = pruned.multi_adds

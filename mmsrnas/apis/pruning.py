@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, set_random_seed
 from torch import Tensor, nn
@@ -32,6 +33,7 @@ from mmsrnas.pruning import (
     uniform_widths,
 )
 from mmsrnas.registry import MODELS
+from mmsrnas.sizes import in_channels_of, output_shape
 
 __all__ = ["Pruned", "prune", "training_loss"]
 
@@ -76,7 +78,8 @@ def prune(
 
     Writes ``pruned.pth``, the weights of the editor with the pruned network, and ``genotype.json``
     into ``work_dir``. Called again with the same arguments, data and weights, it continues after
-    the last finished site; what has changed since is named instead.
+    the last finished site; what has changed since is named instead. Several processes of
+    ``torch.distributed`` share the work of ``'dual_regression'``; the first one writes.
 
     Args:
         cfg: Config of the training of the full network, or of the search.
@@ -146,8 +149,9 @@ def prune(
     remove_channels(net, selector.sites, kept)
     origin = provenance(cfg.filename, seed, None)
     origin |= {"checkpoint": str(checkpoint), "criterion": criterion}
-    target.save(work_dir / "genotype.json", origin)
-    save_pruned(editor, model, target, work_dir / "pruned.pth")
+    if is_main_process():
+        target.save(work_dir / "genotype.json", origin)
+        save_pruned(editor, model, target, work_dir / "pruned.pth")
     params, multi_adds = zip(before, _count(net), strict=True)
     return Pruned(target, params, multi_adds, work_dir / "pruned.pth", work_dir / "genotype.json")
 
@@ -219,8 +223,28 @@ def draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[s
     """Batches of the training data as the editor takes them; the same for the same seed."""
     set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
-    batches = islice(BatchStream(dataloader, seed), count)
-    return [editor.data_preprocessor(batch, True) for batch in batches]
+    batches = islice(BatchStream(dataloader, seed, shared=True), count)
+    batches = [editor.data_preprocessor(batch, True) for batch in batches]
+    _check_sizes(editor.generator, batches[0])
+    return batches
+
+
+def _check_sizes(net: nn.Module, batch: Mapping[str, Any]) -> None:
+    """Refuses training data of other channels or another scale than the network's."""
+    size = tuple(batch["inputs"].shape[1:])
+    if size[0] != (channels := in_channels_of(net)):
+        raise ValueError(
+            f"train_dataloader: the images have {size[0]} channels; {type(net).__name__} reads "
+            f"{channels}. Change 'color_type' where they are loaded."
+        )
+    made = (output_shape(net, size)[-3:], tuple(batch["data_samples"].gt_img.shape[-3:]))
+    if made[0] != made[1]:
+        shapes = ["x".join(map(str, shape)) for shape in (size, *made)]
+        raise ValueError(
+            f"train_dataloader: of images of {shapes[0]} (C, H, W) {type(net).__name__} makes "
+            f"{shapes[1]}, but the ground truth is {shapes[2]}. The scale of the data must be that "
+            "of the network."
+        )
 
 
 def _count(net: nn.Module) -> tuple[int, int]:

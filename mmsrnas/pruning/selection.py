@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from mmengine.dist import all_reduce, broadcast, get_dist_info, is_main_process
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -39,12 +40,14 @@ class ChannelSelector:
     selected so far. Sites that are done stay as they are. ``l1`` keeps the channels with the
     largest kernels, ``random`` any; both leave the weights alone and need no data.
 
-    What does not depend on the convolution is computed once for each site and batch.
+    What does not depend on the convolution is computed once for each site and batch. Several
+    processes of ``torch.distributed`` share the batches of a gradient; the steps of the fit, each
+    of which needs the one before it, are taken by all. The channels are those of one process.
 
     Args:
         net: The full network, changed in place: dropped channels are zero in the end.
         genotype: Its widths.
-        batches: Batches with the LR images as ``inputs``.
+        batches: Batches with the LR images as ``inputs``, the same in every process.
         objective: ``L_primal + L_dual`` of a batch; has to run ``net``.
         criterion: ``'dual_regression'``, ``'l1'`` or ``'random'``.
         lr: Learning rate of SGD, with Nesterov momentum 0.9.
@@ -105,8 +108,8 @@ class ChannelSelector:
         """Selects at all sites.
 
         Args:
-            state_file: Where to keep what is done after each site. An existing file of the same
-                job is continued from.
+            state_file: Where to keep what is done after each site, which the first process writes.
+                An existing file of the same job is continued from, by any number of processes.
 
         Returns:
             For each site the indices of the channels that remain, ascending.
@@ -127,7 +130,7 @@ class ChannelSelector:
                     f"{width} of {site.width} channels remain.",
                     logger="current",
                 )
-                if state_file:
+                if state_file and is_main_process():
                     self._save(Path(state_file))
         self.net.train(training)
         return self.kept
@@ -237,10 +240,12 @@ class ChannelSelector:
 
 def _score(conv: nn.Conv2d, losses: Sequence[Callable[[], Tensor]]) -> Tensor:
     """Sum over the outputs of the norm of each input channel's gradient ``(C,)``."""
-    conv.weight.grad = None
-    for loss in losses:
+    rank, processes = get_dist_info()
+    conv.weight.grad = torch.zeros_like(conv.weight)
+    for loss in losses[rank::processes]:
         loss().backward()
-    return cast(Tensor, conv.weight.grad).flatten(2).norm(dim=2).sum(dim=0)
+    all_reduce(conv.weight.grad)
+    return conv.weight.grad.flatten(2).norm(dim=2).sum(dim=0)
 
 
 def _descend(
@@ -257,6 +262,8 @@ def _descend(
         loss().backward()
         cast(Tensor, conv.weight.grad).mul_(mask[:, None, None])
         sgd.step()
+    for param in params:  # kernels of a GPU may differ in their last bits
+        broadcast(param.data)
 
 
 @torch.no_grad()

@@ -97,7 +97,7 @@ def test_training_learns_and_depends_on_the_seed_alone():
     assert trained(0, 200) > 35
 
 
-def test_driver_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_driver_goes_on_where_it_was_and_shards_give_the_rows_of_one_run(tmp_path, monkeypatch):
     from benchmarks.truth import __main__ as driver
 
     rng = np.random.default_rng(0)
@@ -116,14 +116,22 @@ def test_driver_goes_on_where_it_was(tmp_path, monkeypatch):
     space = SPACES["dlsr"]
     tiny = type(space)(space.sample, space.build, Recipe(1, patch_size=16), count=10)
     monkeypatch.setitem(SPACES, "dlsr", tiny)
-    monkeypatch.setattr(driver, "jobs", lambda _: list(jobs(space))[:2])
-    out = tmp_path / "dlsr.csv"
-    monkeypatch.setattr(sys, "argv", ["truth", "dlsr", "--data", str(data), "--out", str(out)])
-    driver.main()
-    first = out.read_text()
-    driver.main()
-    assert out.read_text() == first
-    assert len(read_rows(out)) == 2
+    monkeypatch.setattr(
+        driver, "jobs", lambda _: [(genotype("conv_1x1"), 0), (genotype("conv_1x1"), 1)]
+    )
+
+    def table(name, *shards):
+        out = tmp_path / name
+        for shard in shards:
+            options = ["dlsr", "--data", str(data), "--out", str(out), "--shard", shard]
+            monkeypatch.setattr(sys, "argv", ["truth", *options])
+            driver.main()
+        return [line.rpartition(",")[0] for line in out.read_text().splitlines()]  # no seconds
+
+    whole = table("whole.csv", "0/1", "0/1")
+    assert len(read_rows(tmp_path / "whole.csv")) == 2
+    header, *rows = table("shards.csv", "1/2", "0/2")
+    assert [header, *reversed(rows)] == whole
 
 
 def test_data_without_photographs_are_refused(tmp_path):

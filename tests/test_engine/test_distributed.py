@@ -6,11 +6,13 @@ import pytest
 import tiny_rl_search
 import tiny_search
 import torch
+from test_sandwich_search import options as sandwich_options
 
 from mmsrnas.engine.hooks.checkpoint_hook import AGREE_INTERVAL, RESUME_ME
 
 SGD = {"type": "SGD", "lr": 1.0}
 COMPLEXITY = {"type": "mmsrnas.ComplexityLoss", "loss_weight": 0.01}
+DLSR = {"type": "mmsrnas.DLSRSupernet", "mid_channels": 4, "num_cells": 3}
 DRN = {"type": "mmsrnas.DRNNet", "upscale_factor": 2, "num_blocks": 1, "mid_channels": 8}
 
 
@@ -52,16 +54,13 @@ def policy_search(batch_size, folder):
 
 STRATEGIES = {
     "mixed": lambda batch, folder: gradient_search(
-        batch, folder, mode="mixed", complexity_loss=COMPLEXITY
+        batch, folder, DLSR, mode="mixed", complexity_loss=COMPLEXITY
     ),
     "bilevel": lambda batch, folder: gradient_search(
         batch, folder, mode="bilevel", complexity_loss=COMPLEXITY
     ),
     "second_order": lambda batch, folder: gradient_search(
         batch, folder, mode="bilevel", virtual_step={}
-    ),
-    "dlsr": lambda batch, folder: gradient_search(
-        batch, folder, {"type": "mmsrnas.DLSRSupernet", "mid_channels": 4, "num_cells": 3}
     ),
     "channels": lambda batch, folder: gradient_search(
         batch,
@@ -94,6 +93,11 @@ NORMALISED = {
 }
 
 
+def sandwich(batch_size):
+    """Options of an elastic training, in the precision that its model was wrapped in."""
+    return sandwich_options("SGD", iters=3, augment=False, batch_size=batch_size, dtype="float32")
+
+
 def on_two(start, folder, runs):
     """Runs searches on two processes and returns how they ended."""
     (folder / "rendezvous").unlink(missing_ok=True)
@@ -111,6 +115,8 @@ def on_two(start, folder, runs):
 def pair(start, images):
     """What two processes ended with, for each search."""
     runs = {name: options(1, images) for name, options in STRATEGIES.items()} | NORMALISED
+    runs["sandwich"] = sandwich(1) | {"wrapper": {"find_unused_parameters": True}}
+    runs["selection"] = {"function": tiny_search.selected}
     assert on_two(start, images, runs) == [0, 0]
     return {name: [torch.load(images / f"{name}_{rank}.pth") for rank in range(2)] for name in runs}
 
@@ -129,9 +135,32 @@ def test_equals_one_process_with_the_double_batch(pair, images, name):
         torch.testing.assert_close(
             first[key], one[key], rtol=1e-9, atol=1e-9, msg=key, equal_nan=True
         )
-    if name == "policy":  # each process scores every other architecture
-        assert [len(process["calls"]) for process in pair[name]] == [len(calls) // 2] * 2
-        assert len(calls) == 3 * 4 + 4
+    if name == "policy":  # one process or the other scores an architecture
+        shares = [len(process["calls"]) for process in pair[name]]
+        assert sum(shares) == len(calls) == 3 * 4 + 4
+        assert min(shares) >= len(calls) // 4
+
+
+def test_elastic_training_equals_one_process_with_the_double_batch(pair, images):
+    runner = tiny_search.built(images, "one_sandwich", **sandwich(2))
+    before = runner.model.generator.stem.weight.detach().clone()
+    one = runner.train().state_dict()
+    first, second = (process["weights"] for process in pair["sandwich"])
+    assert not torch.equal(one["generator.stem.weight"], before)
+    for key, value in one.items():
+        assert torch.equal(first[key], second[key]), key
+        torch.testing.assert_close(first[key], value, rtol=1e-5, atol=1e-6, msg=key)
+
+
+def test_selection_is_that_of_one_process(pair, tmp_path):
+    """Of three batches, the first process scores two and the other one; both fit on all."""
+    one = tiny_search.selected(tmp_path)
+    steps = 2 + 3 + 4  # of two channels, to 4, 6 and 8
+    assert one["passes"] == steps * (3 + 3)
+    for rank, two in enumerate(pair["selection"]):
+        assert two["passes"] == steps * (2 - rank + 3)
+        torch.testing.assert_close(two["kept"], one["kept"], rtol=0, atol=0)
+        torch.testing.assert_close(two["weights"], one["weights"], rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", NORMALISED)

@@ -101,9 +101,8 @@ def test_gradient_is_that_of_the_expected_reward():
     assert found.norm().item() == pytest.approx(expected.norm().item(), rel=0.1)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_policy_finds_cheap_architectures(seed):
-    torch.manual_seed(seed)
+def test_policy_finds_cheap_architectures():
+    torch.manual_seed(0)
     controller, gradient, wrapper = make(lr=5e-3)
     space = controller.space
     cost = HNASCost(space, dict(hr_size=(16, 16)), mid_channels=8)

@@ -14,6 +14,7 @@ import cv2
 import mmengine
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmagic.models.data_preprocessors import DataPreprocessor
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -21,7 +22,9 @@ from torch import nn
 
 from mmsrnas.engine.hooks import genotype_hook
 from mmsrnas.engine.hooks.checkpoint_hook import SIGNALS
-from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype
+from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype, DRCGenotype
+from mmsrnas.models import DRNNet
+from mmsrnas.pruning import ChannelSelector
 from mmsrnas.registry import HOOKS, MODELS
 
 
@@ -278,7 +281,8 @@ def search_on_two(rank, folder, runs) -> None:
         rank: Number of the process.
         folder: Folder of the images.
         runs: Options of each search by its name; ``of`` names its module, ``dtype`` its precision,
-            ``wrapper`` more options of distributed training.
+            ``wrapper`` more options of distributed training. A run without a search has a
+            ``function`` of the folder, whose result is saved.
     """
     quicken()
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
@@ -286,6 +290,9 @@ def search_on_two(rank, folder, runs) -> None:
         "gloo", init_method=f"file://{folder}/rendezvous_{'_'.join(runs)}", rank=rank, world_size=2
     )
     for run, options in runs.items():
+        if function := options.pop("function", None):
+            torch.save(function(folder), Path(folder) / f"{run}_{rank}.pth")
+            continue
         wrapper = WRAPPER | options.pop("wrapper", {})
         search = built(folder, run, **options, launcher="pytorch", model_wrapper_cfg=wrapper)
         calls = counted(search.model.module.generator)
@@ -295,6 +302,24 @@ def search_on_two(rank, folder, runs) -> None:
             Path(folder) / f"{run}_{rank}.pth",
         )
     torch.distributed.destroy_process_group()
+
+
+def selected(folder):
+    """Channels that remain and weights of a selection, with the passes that this process makes."""
+    torch.manual_seed(0)
+    net = DRNNet(2, 1, 8).double()
+    lrs, hrs = torch.rand(3, 2, 3, 8, 8).double(), torch.rand(3, 2, 3, 16, 16).double()
+    batches = [{"inputs": lr, "hr": hr} for lr, hr in zip(lrs, hrs, strict=True)]
+    passes = []
+
+    def objective(batch):
+        passes.append(True)
+        return 255 * F.l1_loss(net(batch["inputs"]), batch["hr"])
+
+    genotype = DRCGenotype("DRNNet", (8, 16, 16), (4, 6, 8))
+    selector = ChannelSelector(net, genotype, batches, objective, lr=1e-3, channels_per_step=2)
+    kept = selector.run(Path(folder) / "selection.pth")
+    return {"kept": kept, "weights": net.state_dict(), "passes": len(passes)}
 
 
 def built(folder, run, of="tiny_search", dtype="float64", **options) -> Runner:

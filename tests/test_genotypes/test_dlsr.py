@@ -122,3 +122,13 @@ def test_values_built_in_python_are_checked_and_frozen():
     with pytest.raises(GenotypeError, match="'mid_channels'"):
         genotype.replace(mid_channels=2)
     assert genotype.replace(mid_channels=8, in_channels=None).mid_channels == 8
+
+
+def test_further_cells_read_what_the_last_one_reads_as_far_behind():
+    two = DLSRGenotype(["conv_1x1"] * 3, [])
+    assert two.with_num_cells(4).connections == ((0, 1), (1, 2))
+    genotype = DLSRGenotype(["conv_1x1"] * 3, [[1, 0], [2, 0]])
+    assert genotype.with_num_cells(6).connections == ((1, 0), (2, 0), (3, 1), (4, 2))
+    assert genotype.with_num_cells(2) == two
+    with pytest.raises(GenotypeError, match="at least 2 cells, got 1"):
+        genotype.with_num_cells(1)

@@ -13,6 +13,8 @@ def test_round_trip_and_derived_values(tmp_path):
     assert genotype.num_nodes == 2
     assert genotype.widths == (10, 15, 20)
     assert genotype.skip_counts == (2, 2, 2)
+    one_less = [["conv_3x3", 1] if edge == ["skip_connect", 1] else edge for edge in CELL]
+    assert genotype.replace(cells=(CELL, one_less, CELL)).skip_counts == (2, 1, 2)
 
 
 @pytest.mark.parametrize(

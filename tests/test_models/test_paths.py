@@ -104,6 +104,12 @@ def test_tokens_and_genotypes_are_each_other(space):
             space.encode(genotype.replace(**{field: value}))
 
 
+def test_size_counts_the_paths_and_the_cells_on_them():
+    space = HiNASSpace("denoise", 1, 1, num_cells=2, num_nodes=1, mid_channels=2)
+    # Levels (0, 0), (0, 1), (1, 0), (1, 1) and (1, 2); a cell has two edges of six operations.
+    assert space.size() == 5 * (6**2) ** 2
+
+
 @pytest.mark.parametrize(
     "space", [DLSRSpace(4, 4), HiNASSpace("denoise", 1, 1, 1, 1, 2)], ids=["dlsr", "hinas"]
 )

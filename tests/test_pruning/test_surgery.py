@@ -6,6 +6,7 @@ from mmsrnas.genotypes import GenotypeError
 from mmsrnas.models import DRNNet
 from mmsrnas.models.drn.official import translate_official_keys
 from mmsrnas.pruning import PrunedNet, find_sites, full_genotype, remove_channels
+from mmsrnas.pruning.surgery import _say_sizes
 from mmsrnas.registry import MODELS
 
 SMALL = dict(upscale_factor=4, num_blocks=2, mid_channels=8)
@@ -119,3 +120,16 @@ def test_unknown_networks_and_misfits_are_named():
     ):
         with pytest.raises(GenotypeError, match=message):
             PrunedNet(good.replace(**changes))
+
+
+def test_depthwise_convolutions_say_what_they_have():
+    """With two outputs per channel, and transposed."""
+    wide, transposed = (
+        torch.nn.Conv2d(4, 8, 3, groups=4),
+        torch.nn.ConvTranspose2d(8, 8, 3, groups=8),
+    )
+    for conv in (wide, transposed):
+        conv.weight = torch.nn.Parameter(conv.weight[:4])
+        _say_sizes(conv)
+    assert (wide.groups, wide.in_channels, wide.out_channels) == (2, 2, 4)
+    assert (transposed.groups, transposed.in_channels, transposed.out_channels) == (4, 4, 4)

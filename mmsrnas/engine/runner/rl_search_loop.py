@@ -260,11 +260,12 @@ class RLSearchLoop(IterBasedTrainLoop):
         target = to_image(samples.gt_img)
         psnr = target.new_zeros(len(genotypes))
         rank, processes = get_dist_info()
+        mine = equal_shares(list(map(self.reward.cost, genotypes)), processes)[rank]
         with (
             self.supernet.batch_statistics(),
             self.runner.optim_wrapper["weights"].optim_context(editor),
         ):
-            for index in range(rank, len(genotypes), processes):
+            for index in mine:
                 prediction = to_image(self.supernet(inputs, genotypes[index]))
                 psnr[index] = self.reward.psnr(prediction, target)
         all_reduce(psnr)
@@ -274,6 +275,25 @@ class RLSearchLoop(IterBasedTrainLoop):
         """Gives the architecture that validation will run the statistics of a batch."""
         data = unwrap(self.runner.model).data_preprocessor(batch, True)
         self.supernet.calibrate(self.supernet.genotype(), [data["inputs"]])
+
+
+def equal_shares(costs: Sequence[float], processes: int) -> list[list[int]]:
+    """Shares of some jobs that take about as long: the dearest first, each to who has least.
+
+    Args:
+        costs: What each job costs.
+        processes: Number of shares.
+
+    Returns:
+        For each process the indices of its jobs.
+    """
+    shares: list[list[int]] = [[] for _ in range(processes)]
+    totals = [0.0] * processes
+    for index in sorted(range(len(costs)), key=lambda i: -costs[i]):
+        least = totals.index(min(totals))
+        shares[least].append(index)
+        totals[least] += costs[index]
+    return shares
 
 
 class _TurnStream:

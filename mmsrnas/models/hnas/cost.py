@@ -1,8 +1,8 @@
 """The cost of an HNAS network, computed from its genotype."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -225,6 +225,27 @@ def _cell_cost(
     return cost(_Cell(cell), (genotype.num_nodes * genotype.mid_channels, *size))
 
 
+def _count(kind: str, genotype: HNASGenotype, lr_size: Sequence[int], mid_channels: int) -> int:
+    if kind == "multi_adds":
+        return multi_adds(genotype, lr_size, mid_channels=mid_channels)
+    return num_parameters(genotype, mid_channels)
+
+
+def _statistics(space: HNASSpace, cost: Callable[[HNASGenotype], float]) -> tuple[float, float]:
+    rows = space.random(4096, torch.Generator().manual_seed(0))
+    costs = [cost(space.decode(row)) for row in rows]
+    std, mean = torch.std_mean(torch.tensor(costs).double())
+    # Where all cost the same, the cost term is zero.
+    return mean.item(), std.item() or 1.0
+
+
+@lru_cache
+def _statistics_of_counts(
+    space: HNASSpace, kind: str, lr_size: tuple[int, int], mid_channels: int
+) -> tuple[float, float]:
+    return _statistics(space, lambda genotype: _count(kind, genotype, lr_size, mid_channels))
+
+
 class HNASCost:
     """The cost of genotypes, in absolute units and relative to the genotypes of the space.
 
@@ -264,11 +285,9 @@ class HNASCost:
     @cached_property
     def _statistics(self) -> tuple[float, float]:
         """Mean and standard deviation of the cost of random genotypes of the space."""
-        rows = self.space.random(4096, torch.Generator().manual_seed(0))
-        costs = [self(self.space.decode(row)) for row in rows]
-        std, mean = torch.std_mean(torch.tensor(costs).double())
-        # Where all cost the same, the cost term is zero.
-        return mean.item(), std.item() or 1.0
+        if self._parts:
+            return _statistics(self.space, self._parts.of)
+        return _statistics_of_counts(self.space, self.type, self.lr_size, self.mid_channels)
 
     @property
     def mean(self) -> float:
@@ -284,9 +303,7 @@ class HNASCost:
         """The cost of the network: multiply-accumulates, parameters or milliseconds."""
         if self._parts:
             return self._parts.of(genotype)
-        if self.type == "multi_adds":
-            return multi_adds(genotype, self.lr_size, mid_channels=self.mid_channels)
-        return num_parameters(genotype, self.mid_channels)
+        return _count(self.type, genotype, self.lr_size, self.mid_channels)
 
     def extremes(self) -> tuple[HNASGenotype, HNASGenotype]:
         """The cheapest and the dearest architecture of the space, with the width of the cost."""

@@ -6,8 +6,10 @@ import torch
 from torch import nn
 
 from mmsrnas.analysis import count_complexity, lr_size_of
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import HINAS_OPS, HiNASGenotype
-from mmsrnas.models import HiNASNet, HiNASSupernet
+from mmsrnas.models import HiNASNet, HiNASSpace, HiNASSupernet
+from mmsrnas.models.hinas.cost import HiNASCost
 
 TASKS = {"denoise": ("denoise", 1, 1), "sr": ("sr", 3, 3)}
 
@@ -52,6 +54,17 @@ def test_cost_of_decided_supernets_is_that_of_the_network(task, cost):
         decide(net, op, path)
         expected = counted(network(task, op, path), cost)
         assert net.expected_cost().item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["params", "multi_adds"])
+def test_cost_of_a_genotype_is_that_of_its_network(kind):
+    """Of random paths, whose cells read two cells before them at levels of their own."""
+    space = HiNASSpace(num_cells=4, num_nodes=2, mid_channels=4)
+    for genotype in map(space.decode, space.batch(6, torch.Generator().manual_seed(1))):
+        cost = HiNASCost.build(Cost(kind), genotype.replace(path=(0,) * 4))
+        with torch.device("meta"):
+            expected = counted(HiNASNet(genotype), kind)
+        assert cost.of(genotype) == expected
 
 
 def test_cost_is_what_the_counter_counts():

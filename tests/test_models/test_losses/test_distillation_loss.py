@@ -66,3 +66,24 @@ def test_value(loss):
         else:
             expected = 0.5 * (sr - target).abs().mean()
         torch.testing.assert_close(loss(lr, student(lr)), expected)
+
+
+def test_features_are_compared_by_where_they_are_strong():
+    """Squared distance of the maps of mean squares of both networks, each of length 1."""
+    torch.manual_seed(0)
+    loss = DistillationLoss(dict(type=Net), features=("conv", "norm"), feature_weight=0.5)
+    student, lr = Net().eval(), torch.rand(2, 3, 8, 6)
+    loss.watch(student)
+    with torch.no_grad():
+        sr = student(lr)
+        expected = (sr - loss.teacher(lr)).abs().mean()
+        for depth in (1, 2):
+            maps = []
+            for net in (student, loss.teacher):
+                features = torch.nn.Sequential(*list(net.children())[:depth])(lr)
+                strength = features.square().mean(dim=1)
+                maps.append(strength / strength.square().sum(dim=(1, 2), keepdim=True).sqrt())
+            distance = (maps[0] - maps[1]).square().sum(dim=(1, 2)).mean()
+            expected += 0.5 / 2 * distance
+        student(lr)
+        torch.testing.assert_close(loss(lr, sr), expected)

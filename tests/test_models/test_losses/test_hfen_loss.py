@@ -51,3 +51,7 @@ def test_edges_are_normalised_by_their_maximum_down_to_a_millionth(data_range):
 def _raw_peak(loss, image):
     smooth = F.conv2d(image, loss.gauss.to(image.dtype))
     return F.conv2d(smooth, loss.laplace.to(image.dtype), padding=1).max().item()
+
+
+def test_kernels_are_no_weights():
+    assert not HFENLoss().state_dict()

@@ -68,3 +68,17 @@ def test_continuation_of_the_logarithm_is_smooth():
     assert slope.tolist() == pytest.approx([100 / math.log(10)] * 2, rel=1e-4)
     assert _log10(torch.tensor(0.5)).item() == pytest.approx(math.log10(0.5))
     assert _log10(torch.tensor(-1.0)).item() == pytest.approx(-2 - 1.01 * 100 / math.log(10))
+
+
+def test_kernels_are_no_weights():
+    assert not SSIMLoss().state_dict()
+
+
+@pytest.mark.parametrize("data_range", [1.0, 255.0])
+def test_black_images_are_alike(data_range):
+    """The constants of Wang et al., without which dark images are divided by nothing."""
+    loss, black = SSIMLoss(data_range=data_range), torch.zeros(1, 1, 12, 12)
+    assert (loss.similarity(black, black) == 1).all()
+    gray = black + 0.01 * data_range
+    similarity = loss.similarity(black, gray)[0, 0, 5, 5].item()  # c1 / (mean^2 + c1)
+    assert similarity == pytest.approx(0.5, rel=1e-4)
