@@ -51,7 +51,8 @@ COLUMNS = (
     "iterations", "seconds", "widths",
 )  # fmt: skip
 SCALE = 2
-DIVISOR = 4
+DIVISOR = 8
+"""Runtimes compute eight channels at a time: others cost as much as the next multiple."""
 SCORING_BATCHES = 16
 NETWORKS = ("edsr", "compact")
 WAYS = ("loss", "taylor", "l1", "uniform", "scratch")
@@ -102,7 +103,7 @@ def recipe(iterations: int, lr: float = 1e-3) -> Recipe:
 
 
 def cut(
-    net: nn.Module, way: str, share: float, cost: Cost, images: Images, seed: int
+    net: nn.Module, way: str, share: float, cost: Cost, images: Images, seed: int, divisor: int
 ) -> tuple[nn.Module, tuple[int, ...]]:
     """A copy of a network with fewer channels, and the widths of its groups."""
     net = copy.deepcopy(net)
@@ -118,7 +119,7 @@ def cut(
 
     importance = "l1" if way in ("uniform", "scratch") else way
     scores = score_channels(net, groups, importance, batches, objective, seed)
-    options = width_options(groups, DIVISOR)
+    options = width_options(groups, divisor)
     cost_of = GroupCost(net, groups, cost)
     budget = share * cost_of.exact(cost_of.full_widths)
     if way in ("uniform", "scratch"):
@@ -166,7 +167,7 @@ def row(
     if way == "full":
         total = args.iterations
     else:
-        net, widths = cut(full, way, share, cost, images, seed)
+        net, widths = cut(full, way, share, cost, images, seed, args.divisor)
         if way == "scratch":
             torch.manual_seed(100 + seed)
             module: Any
@@ -228,6 +229,8 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th row from the i-th on")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--shares", nargs="+", type=float, default=[0.67, 0.45], help="of the cost")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--divisor", type=int, default=DIVISOR, help="step of the widths")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--width", type=int, default=24)
     parser.add_argument("--depth", type=int, default=8)
@@ -250,7 +253,7 @@ def main() -> None:
         (name, share, way, seed)
         for seed in range(args.seeds)
         for name in args.networks
-        for share, way in [(1.0, "full"), *((s, w) for s in args.shares for w in WAYS)]
+        for share, way in [(1.0, "full"), *((s, w) for s in args.shares for w in args.ways)]
     ]
     shard, shards = map(int, args.shard.split("/"))
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -197,7 +197,9 @@ class _Job:
     def __init__(
         self, cfg: Config, checkpoint: Path, folder: Path, budget: Budget, settings: Settings
     ) -> None:
-        self.cfg, self.folder, self.budget, self.settings = cfg, folder, budget, settings
+        self.cfg, self.folder, self.budget, self.settings = cfg.copy(), folder, budget, settings
+        # Whatever is interrupted begins again with the same numbers.
+        self.cfg.randomness = dict(cfg.get("randomness") or {}, seed=settings.seed)
         self.full = _Source(training_model(cfg), checkpoint, part_of(cfg))
         self.net = _folded(_editor(self.full))
         self.verified = _require_groups(self.net)
@@ -323,10 +325,10 @@ class _Job:
         cfg.param_scheduler = dict(
             type="CosineAnnealingLR", by_epoch=False, T_max=iterations, eta_min=0.0
         )
-        hooks = cfg.setdefault("default_hooks", {})
-        hooks["checkpoint"] = dict(hooks.get("checkpoint") or {}, interval=interval, by_epoch=False)
-        hooks["checkpoint"].setdefault("type", "mmsrnas.CheckpointHook")
-        hooks["checkpoint"]["save_best"] = None
+        hooks = cfg.get("default_hooks") or {}
+        checkpoint = {"type": "mmsrnas.CheckpointHook"} | dict(hooks.get("checkpoint") or {})
+        checkpoint |= {"interval": interval, "by_epoch": False, "save_best": None}
+        cfg.default_hooks = dict(hooks, checkpoint=checkpoint)
         return cfg
 
     def keep(self, source: _Source) -> None:

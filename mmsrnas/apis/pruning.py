@@ -33,6 +33,7 @@ from mmsrnas.pruning import (
     uniform_widths,
 )
 from mmsrnas.registry import MODELS
+from mmsrnas.sizes import in_channels_of, output_shape
 
 __all__ = ["Pruned", "prune", "training_loss"]
 
@@ -223,7 +224,27 @@ def draw_batches(cfg: Config, editor: Any, count: int, seed: int) -> list[dict[s
     set_random_seed(seed)
     dataloader = Runner.build_dataloader(cfg.train_dataloader, seed=seed)
     batches = islice(BatchStream(dataloader, seed, shared=True), count)
-    return [editor.data_preprocessor(batch, True) for batch in batches]
+    batches = [editor.data_preprocessor(batch, True) for batch in batches]
+    _check_sizes(editor.generator, batches[0])
+    return batches
+
+
+def _check_sizes(net: nn.Module, batch: Mapping[str, Any]) -> None:
+    """Refuses training data of other channels or another scale than the network's."""
+    size = tuple(batch["inputs"].shape[1:])
+    if size[0] != (channels := in_channels_of(net)):
+        raise ValueError(
+            f"train_dataloader: the images have {size[0]} channels; {type(net).__name__} reads "
+            f"{channels}. Change 'color_type' where they are loaded."
+        )
+    made = (output_shape(net, size)[-3:], tuple(batch["data_samples"].gt_img.shape[-3:]))
+    if made[0] != made[1]:
+        shapes = ["x".join(map(str, shape)) for shape in (size, *made)]
+        raise ValueError(
+            f"train_dataloader: of images of {shapes[0]} (C, H, W) {type(net).__name__} makes "
+            f"{shapes[1]}, but the ground truth is {shapes[2]}. The scale of the data must be that "
+            "of the network."
+        )
 
 
 def _count(net: nn.Module) -> tuple[int, int]:

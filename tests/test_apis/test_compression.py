@@ -7,16 +7,18 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmsrnas.apis import init_generator
+from mmsrnas.apis import compression, init_generator
 from mmsrnas.apis.auto import Budget
 from mmsrnas.apis.compression import Settings, _features, compress
 from mmsrnas.costs import Cost, count_params
 from mmsrnas.genotypes import load_genotype
+from mmsrnas.models.editors import DistillationEditor
 from mmsrnas.pruning import find_groups
 from mmsrnas.registry import MODELS
 
 from .test_pruning import COLOR, EDSR, build, config
 
+GRAY = dict(in_channels=1, out_channels=1, rgb_mean=[0.0], rgb_std=[1.0])
 DRN = dict(type="mmsrnas.DRNNet", upscale_factor=2, num_blocks=1, mid_channels=16)
 
 
@@ -84,6 +86,45 @@ def test_cut_tuned_tested_and_reported_and_not_done_twice(trained, tmp_path, mon
         compress(cfg, checkpoint, tmp_path / "out", budget_of(net, 0.6), settings)
 
 
+def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(trained, tmp_path, monkeypatch):
+    """Ended in the first round's tuning, before the second cut, and before the second test."""
+    cfg, checkpoint, net = trained()
+    arguments = budget_of(net, 0.67), Settings("l1", divisor=4, iterations=4, rounds=2)
+    compress(cfg, checkpoint, tmp_path / "whole", *arguments)
+    steps, cuts, tests = [], [], []
+    for owner, name, calls, last in (
+        (DistillationEditor, "train_step", steps, 2),
+        (compression, "remove_channels", cuts, 1),
+        (Runner, "test", tests, 2),
+    ):
+        ending_after(monkeypatch, owner, name, calls, last)
+        with pytest.raises(KeyboardInterrupt):
+            compress(cfg, checkpoint, tmp_path / "broken", *arguments)
+        monkeypatch.undo()
+    compress(cfg, checkpoint, tmp_path / "broken", *arguments)
+    whole, broken = (
+        torch.load(tmp_path / name / "pruned.pth", weights_only=True)["state_dict"]
+        for name in ("whole", "broken")
+    )
+    assert all(torch.equal(value, broken[key]) for key, value in whole.items())
+    reports = [(tmp_path / name / "report.json").read_text() for name in ("whole", "broken")]
+    assert reports[0] == reports[1]
+    assert (tmp_path / "broken/round_1/tune/iter_2.pth").is_file()
+
+
+def ending_after(monkeypatch, owner, name, calls, last):
+    """Lets the process be interrupted at a call of a function."""
+    original = getattr(owner, name)
+
+    def interrupted(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == last:
+            raise KeyboardInterrupt
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, interrupted)
+
+
 @pytest.mark.parametrize("importance", ["taylor", "l1", "random"])
 def test_one_shot_without_tuning(trained, tmp_path, importance):
     cfg, checkpoint, net = trained()
@@ -115,6 +156,9 @@ def test_bad_input_is_named_before_anything_is_written(trained, tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             Settings(**changes)
+    _, triple, net = trained(generator=EDSR | COLOR | dict(upscale_factor=3))
+    with pytest.raises(ValueError, match="does not fit 'generator' of the config"):
+        compress(cfg, triple, out, budget_of(net, 0.5), settings)
     gan = Config(cfg.to_dict())
     gan.model.type = "RealESRGAN"
     with pytest.raises(ValueError, match="RealESRGAN trains with more than its generator"):
@@ -123,6 +167,20 @@ def test_bad_input_is_named_before_anything_is_written(trained, tmp_path):
     with pytest.raises(ValueError, match="SRCNNNet has no channels that can be pruned"):
         compress(thin, file, out, budget_of(net, 0.5), settings)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    "other, message",
+    [
+        (dict(upscale_factor=3), "3x16x16 .* makes 3x48x48, but the ground truth is 3x32x32"),
+        (GRAY, "images have 3 channels; EDSRNet reads 1"),
+    ],
+)
+def test_data_of_another_kind_are_named_before_anything_is_cut(trained, tmp_path, other, message):
+    cfg, checkpoint, net = trained(generator=EDSR | COLOR | other)
+    with pytest.raises(ValueError, match=message):
+        compress(cfg, checkpoint, tmp_path / "out", budget_of(net, 0.5), Settings(divisor=4))
+    assert not list(tmp_path.glob("out/round_1/*"))
 
 
 def test_closed_loop(trained, tmp_path):
