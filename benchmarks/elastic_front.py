@@ -42,6 +42,7 @@ from mmsrnas.datasets import imresize
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.latency import measure_all
+from mmsrnas.latency.runtimes import list_operators
 from mmsrnas.models import (
     DLSRNet,
     ElasticNet,
@@ -234,9 +235,7 @@ class Judge:
         path: JSON file of what was judged before.
     """
 
-    def __init__(
-        self, net: ElasticSupernet, images: Images, cost: Callable[[nn.Module], float], path: Path
-    ) -> None:
+    def __init__(self, net: ElasticSupernet, images: Images, cost: Cost, path: Path) -> None:
         self.net, self.images, self.path = net, images, path
         self.cost = ChainCost(cost)
         self.known: dict[str, float] = json.loads(path.read_text()) if path.is_file() else {}
@@ -369,7 +368,8 @@ def calibrated_cost(folder: Path) -> Cost:
         for network in networks.values():
             cost.table.measure_missing(network)
         found = measure_all(networks, cost.target, samples=9, max_spread=1.0)
-        cost.table.calibrate(networks, {name: m.milliseconds for name, m in found.items()})
+        listed = {name: list_operators(network, cost.target) for name, network in networks.items()}
+        cost.table.calibrate(listed, {name: m.milliseconds for name, m in found.items()})
         for name, network in networks.items():
             print(f"  {name}: predicted {cost(network):.2f}, measured {found[name]}", flush=True)
         cost.table.save(path)

@@ -1,23 +1,40 @@
 """Memory and speed of inference: ``python benchmarks/inference.py``.
 
-Three parts: ``--memory`` (largest resident set of a process that restores one large image),
-``--tiles`` (time of tiles against the image in one piece) and ``--fast`` (the default against plain
-eager torch: float32, NCHW, gradients recorded). Times are CPU times of one thread.
+Three parts: ``--memory`` (largest resident set of a process that restores one large image and
+writes it as PNG), ``--tiles`` (time of tiles against the image in one piece) and ``--fast`` (every
+installed runtime against plain eager torch: float32, NCHW, gradients recorded). Times are CPU times
+of one thread, all of one part in one run.
 """
 
 import argparse
+import importlib.util
 import resource
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from mmsrnas.apis.inference import Restorer
-from mmsrnas.models import DLSRNet, HNASNet
+from mmsrnas.apis.export import Photographs
+from mmsrnas.apis.generator import folded
+from mmsrnas.apis.inference import Picture, Restorer, write_picture
+from mmsrnas.apis.inference.runtimes import FASTEST
+from mmsrnas.apis.inference.tiling import Tile
+from mmsrnas.costs import count_multi_adds
+from mmsrnas.genotypes import ElasticGenotype
+from mmsrnas.models import DLSRNet, ElasticNet
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "dlsr": lambda: DLSRNet("DLSR", 2),
+    "elastic": lambda: folded(ElasticNet(ElasticGenotype(("conv_3x3",) * 8, (16,) * 8))),
+}
+RUNTIMES = ("torch", *(name for name in FASTEST if importlib.util.find_spec(name)))
 
 
-def seconds(call, repeats: int = 3) -> float:  # noqa: ANN001
+def seconds(call: Callable[[], object], repeats: int = 3) -> float:
     """Fastest CPU time of a call."""
     call()
     times = []
@@ -28,74 +45,109 @@ def seconds(call, repeats: int = 3) -> float:  # noqa: ANN001
     return min(times)
 
 
-class Light(nn.Sequential):
-    """Two convolutions of 48 channels: the features of DLSR, and less of its work."""
+class Sampled(Restorer):
+    """A restorer that runs the network on every n-th tile alone, and repeats pixels in the others.
 
-    upscale_factor, in_channels, min_size = 2, 3, 1
+    Its memory is that of all tiles, which are of one size.
+    """
 
-    def __init__(self) -> None:
-        super().__init__(nn.Conv2d(3, 48, 3, padding=1), nn.Conv2d(48, 12, 1), nn.PixelShuffle(2))
+    every = done = 0
+
+    def _restore_tile(self, pixels: np.ndarray, tile: Tile, restored: np.ndarray) -> None:
+        self.done += 1
+        if self.done % self.every == 1 % self.every:
+            super()._restore_tile(pixels, tile, restored)
+            return
+        scale, (rows, columns) = self.model.upscale_factor, tile.core
+        wide = (slice(s.start * scale, s.stop * scale) for s in (rows, columns))
+        restored[tuple(wide)] = pixels[rows, columns].repeat(scale, 0).repeat(scale, 1)
 
 
-def memory(height: int, width: int, light: bool) -> None:
-    """Restores a random image and says how much memory the process ever took."""
-    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    restorer = Restorer(Light() if light else DLSRNet("DLSR_TINY", 2))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def memory(name: str, runtime: str, size: tuple[int, int], every: int) -> None:
+    """Restores a random image, and says how much memory the process ever took."""
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    restorer = Sampled(NETWORKS[name](), runtime=runtime)
+    restorer.every = every
     start = time.monotonic()
-    restorer(image)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    restored = restorer(image)
+    peaks = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20]
+    with tempfile.TemporaryDirectory() as folder:
+        write_picture(Picture(restored), Path(folder) / "large.png")
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
     print(
-        f"{width}x{height} x2: {peak:.2f} GiB at most ({before:.2f} before), "
-        f"{time.monotonic() - start:.0f} s; {restorer.halo}"
+        f"{name}, {runtime}, {size[1]}x{size[0]} x2: at most {peaks[0]:.2f} GiB, with the PNG "
+        f"{peaks[1]:.2f}; {time.monotonic() - start:.0f} s, the network on one of {every} tiles; "
+        f"{restorer.halo}"
     )
 
 
-def tiles() -> None:
-    """Compares tiles with the image in one piece."""
-    image = np.random.default_rng(0).integers(0, 256, (600, 800, 3), np.uint8)
-    networks = {"DLSR_TINY x2": DLSRNet("DLSR_TINY", 2), "HNAS x2": HNASNet("HNAS_A", 2, 8)}
-    for name, network in networks.items():
-        whole, tiled = Restorer(network, max_memory=64 << 30), Restorer(network, tile=400)
-        halo, pixels = tiled.halo.size, image.shape[0] * image.shape[1]
-        times = [seconds(lambda r=r: r(image), 2) / pixels * 1e6 for r in (whole, tiled)]
-        print(
-            f"{name}: {times[0]:.2f} us per pixel in one piece, {times[1]:.2f} in tiles of 400 "
-            f"with a halo of {halo} ({times[1] / times[0] - 1:+.0%})"
-        )
+def tiles(sides: list[int]) -> None:
+    """Compares tiles with an image of the same size in one piece, per pixel."""
+    image = np.random.default_rng(0).integers(0, 256, (600, 900, 3), np.uint8)
+    for name, build in NETWORKS.items():
+        for runtime in RUNTIMES:
+            whole = Restorer(build(), max_memory=64 << 30, runtime=runtime)
+            times = {"in one piece": seconds(lambda r=whole: r(image), 1)}
+            for side in sides:
+                tiled = Restorer(build(), tile=side, runtime=runtime)
+                times[f"tiles of {side}"] = seconds(lambda r=tiled: r(image), 1)
+            one, pixels = times["in one piece"], image[..., 0].size
+            text = ", ".join(
+                f"{what} {value / pixels * 1e6:.2f} us per pixel ({value / one - 1:+.0%})"
+                for what, value in times.items()
+            )
+            print(f"{name}, {runtime}: {text}", flush=True)
 
 
-def fast() -> None:
-    """Compares the default with plain eager torch."""
+def fast(set5: str) -> None:
+    """Compares the runtimes with plain eager torch."""
     network = DLSRNet("DLSR", 4).eval()
     image = np.random.default_rng(0).integers(0, 256, (180, 320, 3), np.uint8)
     x = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    plain = seconds(lambda: network(x))
-    restorer = Restorer(network)
-    default = seconds(lambda: restorer(image))
-    print(
-        f"DLSR x4, 320x180: plain eager {plain:.2f} s, default ({restorer.dtype}) {default:.2f} s: "
-        f"{plain / default:.2f} times faster, with reading and rounding of the image"
-    )
+    work = 2 * count_multi_adds(network, (3, 180, 320))
+    a, b = torch.rand(2, 1536, 1536)
+    peak = 2 * 1536**3 / seconds(lambda: a @ b)
+    exact = Restorer(network, precision="fp32", runtime="torch", max_memory=64 << 30)
+    pictures = [
+        (lr[0] * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+        for lr, _ in Photographs(set5, 4, 3).pairs
+    ]
+    texts = {}
+    for runtime in RUNTIMES:
+        restorer = Restorer(network, max_memory=64 << 30, runtime=runtime)
+        time_of = seconds(lambda r=restorer: r(image))
+        pairs = [(exact(p).astype(int), restorer(p)) for p in pictures]
+        changed = np.mean([np.mean(one != other) for one, other in pairs])
+        most = max(np.abs(one - other).max() for one, other in pairs)
+        what = f"{runtime} ({restorer.dtype}), on Set5 {changed:.4%} of the values differ by {most}"
+        texts[what] = time_of
+    # Last: what it keeps of the system's memory makes whatever comes after it faster.
+    texts["plain eager"] = plain = seconds(lambda: network(x))
+    print(f"matrix product of 1536: {peak / 1e9:.0f} GFLOP/s; DLSR x4 at that: {work / peak:.2f} s")
+    for what, value in texts.items():
+        rate = f"{work / value / 1e9:.0f} GFLOP/s, {plain / value:.2f} times plain eager"
+        print(f"{value:.2f} s, {rate}: {what}")
 
 
 def main() -> None:
-    """Runs the parts that are asked for; all where none is."""
+    """Runs the parts that are asked for; tiles and speed where none is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--memory", action="store_true", help="minutes")
-    parser.add_argument("--tiles", action="store_true", help="half a minute")
-    parser.add_argument("--fast", action="store_true", help="ten seconds")
-    parser.add_argument("--light", action="store_true", help="memory of a network with less work")
+    parser.add_argument("--memory", choices=list(NETWORKS), help="minutes")
+    parser.add_argument("--runtime", choices=RUNTIMES, default="torch", help="of --memory")
+    parser.add_argument("--every", type=int, default=1, help="the network on one of so many tiles")
     parser.add_argument("--size", type=int, nargs=2, default=(4000, 6000), help="HEIGHT WIDTH")
+    parser.add_argument("--tiles", type=int, nargs="*", help="sides of tiles; two minutes")
+    parser.add_argument("--fast", action="store_true", help="half a minute")
+    parser.add_argument("--set5", default="../shared/data/bench/Set5/HR", help="of --fast")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    every = not (args.memory or args.tiles or args.fast)
-    if args.memory or every:
-        memory(*args.size, args.light)
-    if args.tiles or every:
-        tiles()
-    if args.fast or every:
-        fast()
+    if args.memory:
+        memory(args.memory, args.runtime, tuple(args.size), args.every)
+        return
+    if args.tiles is not None or not args.fast:
+        tiles(args.tiles or [400, 800])
+    if args.fast or args.tiles is None:
+        fast(args.set5)
 
 
 if __name__ == "__main__":

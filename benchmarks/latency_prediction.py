@@ -20,6 +20,7 @@ from torch import nn
 
 from mmsrnas.costs import count_multi_adds, count_params
 from mmsrnas.latency import OperatorTable, Target, measure_all, parse_target
+from mmsrnas.latency.runtimes import list_operators
 from mmsrnas.models import DLSRNet, DLSRSupernet, HiNASNet, HiNASSupernet, HNASNet
 from mmsrnas.models.hnas.decoding import HNASSpace
 from mmsrnas.registry import MODELS
@@ -128,7 +129,8 @@ def run(target: Target, samples: int, max_spread: float) -> list[dict]:
         table.measure_missing(network)
     print(f"{target}: {len(table.times)} operators in {time.process_time() - start:.0f} CPU s")
     measured = timed(others, target, samples, max_spread)
-    table.calibrate(others, measured)
+    listed = {name: list_operators(network, target) for name, network in others.items()}
+    table.calibrate(listed, measured)
     print(f"scales {table.scales}")
     measured = timed(networks, target, samples, max_spread)
     return [

@@ -60,6 +60,7 @@ def plan_parser(description: str, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--method", default="elastic", help="elastic (the default) or dlsr")
     parser.add_argument("--hours", type=float, default=1.0, help="time of all trainings")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--control", action="store_true", help="train a random network too")
     return parser
 
 
@@ -89,6 +90,7 @@ def plan_of(args: argparse.Namespace) -> "tuple[Plan, Budget]":
         args.hours,
         args.sigma,
         args.seed,
+        args.control,
         progress=sys.stderr.isatty(),
     )
     return made, budget

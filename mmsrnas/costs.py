@@ -1,7 +1,8 @@
 """What a network costs: parameters, Multi-Adds, or milliseconds on a target."""
 
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmsrnas.latency import OperatorTable, Target, default_table_path, parse_target
-from mmsrnas.latency.runtimes import list_operators
+from mmsrnas.latency.runtimes import Operator, list_operators
 from mmsrnas.sizes import HR_SIZE, in_channels_of, lr_size_of, output_shape, upscale_factor_of
 
 __all__ = [
@@ -77,6 +78,7 @@ class Cost:
         self.type = type
         self.hr_size = hr_size
         self._made: dict[Hashable, Any] = {}
+        self._listed: dict[Hashable, Sequence[Operator]] = {}
         self.unit = {"multi_adds": "Multi-Adds", "params": "parameters"}.get(type, "")
         if type == "latency":
             self.target = parse_target(target)
@@ -99,13 +101,33 @@ class Cost:
             return float(count_params(network))
         if self.type == "multi_adds":
             return float(count_multi_adds(network, input_size or self.image_size(network)))
+        return self.table.total(self._operators(network, input_size))
+
+    def _operators(
+        self, network: nn.Module, input_size: InputSize | None = None
+    ) -> Sequence[Operator]:
+        """What the runtime makes of a network; the table has all of it."""
         operators = list_operators(network, self.target, input_size)
         # A search is the same whether its table is there already or not.
         with torch.random.fork_rng(devices=[]):
             missing = self.table.measure(operators)
         if missing:
             self.table.save(self.path)
-        return self.table.total(operators)
+        return operators
+
+    def of(self, key: Hashable, build: Callable[[], nn.Module]) -> float:
+        """The cost of a network that is asked for again, also when its table was calibrated.
+
+        Args:
+            key: Says which network; each is built, and exported for its operators, once.
+            build: Makes it.
+        """
+        if self.type != "latency":
+            return self.once(("of", key), lambda: self(build()))
+        if key not in self._listed:
+            found = self._operators(build())
+            self._listed[key] = [replace(op, spec=None) for op in found]  # without its weights
+        return self.table.total(self._listed[key])
 
     def once(self, key: Hashable, build: Callable[[], T]) -> T:
         """What ``build`` makes of this cost, made once for every key and calibration."""

@@ -34,6 +34,12 @@ def test_latency_measures_once_and_keeps_the_table(tmp_path):
     assert again.table.times == cost.table.times
     assert again(net) == milliseconds
     assert "16x16" in again.unit
+    # What is asked for by a key is listed once, also when a calibration changes its cost.
+    built = []
+    costs = [again.of("net", lambda: built.append(0) or net)]
+    again.table.scales = {term: 2 * scale for term, scale in again.table.scales.items()}
+    costs.append(again.of("net", lambda: built.append(0) or net))
+    assert costs == [milliseconds, 2 * milliseconds] and len(built) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import ast
 import re
 import runpy
 import shutil
@@ -124,3 +125,20 @@ def test_page_promises_the_environments_that_are_run():
     rows = runpy.run_path(str(ROOT / "tests/environments/matrix.py"))["ROWS"]
     page = (ROOT / "docs/get-started.md").read_text()
     assert [line for line in page.splitlines() if line.startswith("| 3.")] == list(map(str, rows))
+
+
+def messages(path):
+    """Texts of a program that are no docstrings."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Expr):
+            children = ast.iter_child_nodes(node)
+            texts = [child.value for child in children if isinstance(child, ast.Constant)]
+            yield from (text for text in texts if isinstance(text, str))
+
+
+def test_messages_name_what_an_installed_wheel_has():
+    """The command `mmsrnas`; neither `tools` nor `docs` are in the folder of its user."""
+    scripts = [p for p in (ROOT / "tools").rglob("*.py") if not p.name.startswith("demo")]
+    for path in [*(ROOT / "mmsrnas").rglob("*.py"), *scripts]:
+        if ".mim" not in path.parts:
+            assert not [m for m in messages(path) if re.search(r"\b(tools|docs)/\w", m)], path

@@ -21,6 +21,7 @@ import pytest
 
 import mmsrnas
 from mmsrnas import registry
+from mmsrnas.__main__ import COMMANDS
 from mmsrnas.costs import COSTS
 
 ROOT = Path(__file__).parents[1]
@@ -152,6 +153,29 @@ def test_block_of_a_page(name, tmp_path, monkeypatch):
         exec(compile(code, name, "exec"), {"__name__": "block"})
 
     assert not outcome(run, tmp_path)
+
+
+def shell_commands() -> Iterator[tuple[str, str, str, str]]:
+    """Page, name of the command, script and arguments of what the pages say to a shell."""
+    command = r"\b(?:mmsrnas ((?:data |convert )?[a-z0-9]+)|python (\S+\.py))(?=\s|$)([^#]*)"
+    for page in PAGES:
+        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.M | re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                for name, script, arguments in re.findall(command, line):
+                    yield page.name, name, script, arguments
+
+
+def test_shell_commands_of_the_pages_exist_with_their_options():
+    """They are long; what starts each is run by the test above."""
+    found, common = list(shell_commands()), (ROOT / "mmsrnas/command.py").read_text()
+    assert len(found) > 100
+    for page, name, script, arguments in found:
+        assert not name or name in COMMANDS, f"{page}: mmsrnas {name}"
+        path = ROOT / "tools" / COMMANDS[name][0] if name else ROOT / script
+        assert path.is_file(), f"{page}: {script}"
+        known = path.read_text() + common
+        for option in re.findall(r"(?<=\s)--[a-z][\w-]*", arguments):
+            assert f'"{option}"' in known or option == "--help", f"{page}: {path.name} {option}"
 
 
 def write_dlsr_and_image() -> None:

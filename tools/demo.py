@@ -38,7 +38,7 @@ PHOTOGRAPHS = {
 
 MAX_LATENCY = 35
 """Budget in milliseconds, on the default target."""
-HOURS = 0.15
+HOURS = 0.12
 
 TOOLS = Path(os.path.relpath(Path(__file__).parent))
 CONFIGS = Path(os.path.relpath(Path(__file__).parents[1] / "configs/demo"))
@@ -63,7 +63,7 @@ def main() -> None:
     prepare_photographs()
     stage("2/2 A network for them", start)
     budget = ["--max-latency", MAX_LATENCY, "--hours", HOURS]
-    run(WORK, "auto.py", DATA / "photographs", *budget, "--out", WORK / "auto")
+    run(WORK, "auto.py", DATA / "photographs", *budget, "--control", "--out", WORK / "auto")
     print((WORK / "auto/report.md").read_text())
     stage(f"Done: {WORK / 'auto/report.md'}", start)
 

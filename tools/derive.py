@@ -17,12 +17,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmsrnas.analysis.derivation import Derived, derive, derive_measured
+from mmsrnas.analysis.derivation import Derived, derive, derive_measured, write_inherited
 from mmsrnas.checkpoint import Checkpoint, CheckpointError, read_checkpoint
 from mmsrnas.costs import Cost
 from mmsrnas.engine.provenance import provenance
 from mmsrnas.engine.supernet import require_supernet
-from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype, GenotypeError
 from mmsrnas.genotypes.drawing import draw_genotype
 from mmsrnas.latency import NoisyMeasurementError, parse_target
@@ -152,22 +151,18 @@ def write(
     for field, value in genotype.to_dict().items():
         print(f"  {field}: {value}")
     print(f"Written to {out}, drawn in {out.with_suffix('.png')}. To train it:")
-    print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}")
+    print(f"  mmsrnas train CONFIG --cfg-options model.generator.genotype={out}")
     return out
 
 
 def write_weights(supernet: Any, genotype: Genotype, path: Path) -> None:
-    """Writes the shared weights of a genotype as those of an editor's generator."""
+    """Writes the shared weights of a genotype, where it is one of the space."""
     try:
-        network = supernet.extract(genotype)
+        write_inherited(supernet, genotype, path)
     except GenotypeError:
         print("No shared weights: width or depth are not those of the search.")
         return
-    state = {f"generator.{name}": value for name, value in network.state_dict().items()}
-    meta = {"genotype": network.genotype.to_dict()}
-    with atomic_write(path) as partial:
-        torch.save({"state_dict": state, "meta": meta}, partial)
-    print(f"Shared weights in {path}, usable at once and as load_from of a training.")
+    print(f"Shared weights in {path}: mmsrnas infer {path} IN OUT, or load_from of a training.")
 
 
 if __name__ == "__main__":

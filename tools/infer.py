@@ -1,6 +1,6 @@
 """Restores pictures and videos by a trained network: ``mmsrnas infer MODEL IN OUT``.
 
-MODEL is a checkpoint of ours alone, a work dir, an .onnx file, or weights that spandrel knows.
+MODEL is a checkpoint of ours alone, a work dir, an exported file, or weights that spandrel knows.
 IN is a picture, a video, a folder or a pattern; OUT a file, or a folder where there are several.
 """
 
@@ -11,12 +11,13 @@ import sys
 from mmsrnas.command import failing_cleanly, parse_bytes
 
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
+RUNTIMES = ("auto", "torch", "onnxruntime", "openvino")
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[1])
-    parser.add_argument("model", help="checkpoint, work dir, .onnx file, or weights")
+    parser.add_argument("model", help="checkpoint, work dir, exported file, or weights")
     parser.add_argument("source", metavar="IN", help="picture, video, folder, or 'pattern*.png'")
     parser.add_argument("out", metavar="OUT", help="file, or folder")
     parser.add_argument("--config", help="for a checkpoint that does not say its network")
@@ -29,7 +30,10 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--device", help="default: the GPU where there is one")
     parser.add_argument(
-        "--precision", choices=PRECISIONS, default="auto", help="fp32: the bytes of `test`"
+        "--precision", choices=PRECISIONS, default="auto", help="half where the hardware has it"
+    )
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="auto", help="default: the fastest installed"
     )
     parser.add_argument(
         "--max-memory", type=parse_bytes, default="2G", help="of the process, e.g. 512M"
@@ -56,7 +60,13 @@ def main() -> None:
         if args.threads:
             torch.set_num_threads(args.threads)
         restorer = Restorer(
-            args.model, args.config, args.device, args.precision, args.max_memory, args.tile
+            args.model,
+            args.config,
+            args.device,
+            args.precision,
+            args.max_memory,
+            args.tile,
+            args.runtime,
         )
         outcome = restore_files(restorer, plan, progress=sys.stderr.isatty())
     if args.json:
@@ -65,6 +75,7 @@ def main() -> None:
         print(f"{len(outcome.done)} restored, {len(outcome.kept)} were there already.")
         for path, note in outcome.notes.items():
             print(f"{path}: {note}")
+        print(f"Runtime: {outcome.runtime}.")
         if outcome.tiling:
             print(f"Large images: {outcome.tiling}.")
     if outcome.failed:

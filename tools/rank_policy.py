@@ -69,7 +69,7 @@ def main() -> None:
     ranking.write(out, origin | {"checkpoint": source.name}, args.top_k)
     print(ranking.summary())
     print(f"Written to {out}. To train the best architecture:")
-    print(f"  python tools/train.py CONFIG --cfg-options model.generator.genotype={out}/top1.json")
+    print(f"  mmsrnas train CONFIG --cfg-options model.generator.genotype={out}/top1.json")
 
 
 if __name__ == "__main__":

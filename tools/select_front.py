@@ -56,7 +56,7 @@ def load_search(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Confi
     if not isinstance(editor.generator, PathSupernet):
         raise TypeError(
             f"model.generator is {type(editor.generator).__name__}, whose sub-networks cannot be "
-            "judged with shared weights; tools/derive.py reads the genotype of other searches."
+            "judged with shared weights; mmsrnas derive reads the genotype of other searches."
         )
     checkpoint.load_into(editor, "")
     return cfg, editor.to(args.device).eval()
@@ -84,7 +84,7 @@ def main() -> None:
     torch.save(checkpoint.content | {"state_dict": editor.state_dict()}, out / "supernet.pth")
     print(front.summary())
     print(f"Written to {out}. To take the best network within a budget:")
-    print(f"  python tools/derive.py {out}/supernet.pth --max-latency MS")
+    print(f"  mmsrnas derive {out}/supernet.pth --max-latency MS")
 
 
 if __name__ == "__main__":

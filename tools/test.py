@@ -15,6 +15,8 @@ from mmengine.runner import Runner
 
 from mmsrnas.apis.config import ConfigOptions, read_config
 from mmsrnas.apis.generator import GENOTYPE_OPTION, adopt_genotype
+from mmsrnas.apis.inference.runtime_hook import RuntimeHook
+from mmsrnas.apis.inference.runtimes import RUNTIMES
 from mmsrnas.checkpoint import CheckpointError, read_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.hooks import CheckpointFitHook
@@ -28,6 +30,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="checkpoint, its address, or the work dir of a run")
     parser.add_argument("--out", help="file for the metrics (.json, .yml or .pkl)")
     parser.add_argument("--work-dir", help="folder of logs")
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        default="auto",
+        help="of the network on a CPU; default: the fastest installed, as for `infer`",
+    )
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -80,11 +88,13 @@ def main() -> None:
     cfg.load_from = checkpoint.source
     runner = RUNNERS.build(cfg) if "runner_type" in cfg else Runner.from_cfg(cfg)
     CheckpointFitHook.ensure(runner)
+    if args.runtime != "torch":
+        runner.register_hook(RuntimeHook(args.runtime), "LOWEST")
     if args.out:
         runner.register_hook(SaveMetricsHook(args.out), "LOWEST")
     try:
         runner.test()
-    except CheckpointError as error:
+    except (CheckpointError, ModuleNotFoundError) as error:
         raise SystemExit(str(error)) from None
 
 

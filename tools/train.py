@@ -5,6 +5,7 @@ The options are those of mmagic's own tool; configs of mmagic run too.
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -16,6 +17,12 @@ from mmsrnas.checkpoint import CheckpointError, find_checkpoint
 from mmsrnas.datasets import check_datasets
 from mmsrnas.engine.hooks import CheckpointFitHook
 from mmsrnas.registry import RUNNERS
+
+BACKENDS = {
+    "tensorboard": ("TensorboardVisBackend", "tensorboard"),
+    "wandb": ("WandbVisBackend", "wandb"),
+}
+"""Backend of the visualizer, and its package, by the name on the command line."""
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,6 +51,8 @@ def parse_args() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="override keys of the config, e.g. model.generator.mid_channels=18",
     )
+    parser.add_argument("--log-to", choices=list(BACKENDS), help="draw curves there too")
+    parser.add_argument("--pictures", action="store_true", help="write images at validations")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
     args = parser.parse_args()
@@ -80,6 +89,27 @@ def enable_auto_scale_lr(cfg: Config) -> None:
             "the batch size over all GPUs that its learning rate was chosen for"
         )
     cfg.auto_scale_lr.enable = True
+
+
+def log_to(cfg: Config, name: str) -> None:
+    """Sends scalars and pictures to another program too."""
+    kind, package = BACKENDS[name]
+    if find_spec(package) is None:
+        raise SystemExit(f"--log-to {name}: it is not installed: pip install {package}")
+    visualizer = cfg.setdefault("visualizer", ConfigDict(type="Visualizer"))
+    known = visualizer.get("vis_backends") or [dict(type="LocalVisBackend")]
+    visualizer.vis_backends = [*known, dict(type=kind)]
+
+
+def write_pictures(cfg: Config) -> None:
+    """Writes what is validated: truth, input and output beside each other."""
+    if "img_keys" not in cfg.get("visualizer", {}):
+        raise SystemExit(
+            "--pictures: the config has no visualizer of images; take that of "
+            "configs/_base_/default_runtime.py"
+        )
+    hook = dict(type="BasicVisualizationHook", interval=1, on_val=True, on_test=False)
+    cfg.custom_hooks = [*(cfg.get("custom_hooks") or []), hook]
 
 
 def resume(cfg: Config, checkpoint: str) -> None:
@@ -119,6 +149,10 @@ def main() -> None:
         enable_amp(cfg.optim_wrapper)
     if args.auto_scale_lr:
         enable_auto_scale_lr(cfg)
+    if args.log_to:
+        log_to(cfg, args.log_to)
+    if args.pictures:
+        write_pictures(cfg)
     if args.resume:
         resume(cfg, args.resume)
 

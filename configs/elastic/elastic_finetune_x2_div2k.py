@@ -4,7 +4,6 @@
 #     load_from=work_dirs/elastic_search_x2_div2k/front/genotype.pth
 _base_ = "elastic_x2_div2k.py"
 
-model = dict(generator=dict(reparameterized=False))  # the weights are those of plain convolutions
 optim_wrapper = dict(optimizer=dict(lr=2e-4))
 param_scheduler = dict(T_max=100000)
 train_cfg = dict(max_iters=100000)

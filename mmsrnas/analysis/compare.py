@@ -1,16 +1,16 @@
-"""Several networks on the same test sets, by the same protocol."""
+"""Anything that restores images, on the same test sets, by the same protocol."""
 
-import csv
 import hashlib
 import json
+import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
@@ -18,53 +18,26 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 import mmsrnas
-from mmsrnas.apis import init_generator
-from mmsrnas.apis.config import read_config
-from mmsrnas.checkpoint import read_checkpoint
-from mmsrnas.datasets import imresize
 from mmsrnas.datasets.checks import data_folders
+from mmsrnas.datasets.image_io import read_image
 from mmsrnas.engine import FiniteCheckHook
 from mmsrnas.files import atomic_write
-from mmsrnas.latency import Target, measure
+from mmsrnas.latency import NoisyMeasurementError, Target, measure, peak_memory
 from mmsrnas.registry import MODELS
 from mmsrnas.sizes import HR_SIZE
 
-from .complexity import CONVENTION, count_complexity, input_size_of, upscale_factor_of
-from .plots import plot_tradeoff
+from .complexity import count_complexity, input_size_of
+from .contenders import Contender
+from .plots import plot_crops, plot_tradeoff
+from .tables import Row, to_markdown, write_csv
+from .test_sets import require_fit
 
-__all__ = [
-    "Bicubic",
-    "Comparison",
-    "compare",
-    "cost_of",
-    "evaluate",
-    "to_markdown",
-    "write_csv",
-]
+__all__ = ["Comparison", "compare", "cost_of", "evaluate"]
 
-Row = dict[str, Any]
-
-BASELINES = ("bicubic", "noisy")
-NO_COSTS = {"params": None, "multi_adds": None, "latency_ms": None}
-# One value serves gray and colour.
-UNIT_RANGE = dict(type="DataPreprocessor", mean=[0.0], std=[255.0])
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A row to be made.
-
-    Attributes:
-        name: Of the network, in the table.
-        network: The network; without costs where it is a baseline.
-        preprocessor: Config of its data preprocessor.
-        fingerprint: Of everything that decides the row.
-    """
-
-    name: str
-    network: nn.Module
-    preprocessor: Mapping[str, Any]
-    fingerprint: str
+TRUTH = "HR"
+"""Folder and name of the images that are to be reached."""
+SHOWN = 3
+"""Images of the first test set that are kept, to be looked at."""
 
 
 @dataclass
@@ -72,123 +45,126 @@ class Comparison:
     """Rows of a table that is on disk, as far as it is known.
 
     Attributes:
-        folder: Of ``table.md``, ``table.csv``, ``tradeoff.png`` and ``rows.json``.
+        folder: Of ``table.md``, ``table.csv``, ``tradeoff.png``, ``crops.png``, ``images`` and
+            ``rows.json``.
         hr_size: ``(height, width)`` of the HR image for which Multi-Adds count.
-        rows: One per network, in the order of the table.
-        failures: Networks whose test ended in an error, with its message.
+        published: Rows that others have printed.
+        rows: One per contender, in the order of the table.
+        failures: Contenders whose test ended in an error, with its message.
     """
 
     folder: Path
     hr_size: tuple[int, int]
+    published: Sequence[Row] = ()
     rows: list[Row] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def all_rows(self) -> list[Row]:
+        """What was measured, and the published rows of the same test sets behind it."""
+        metrics = {column for row in self.rows for column in row if "/" in column}
+        known = [
+            {k: v for k, v in row.items() if "/" not in k or k in metrics} for row in self.published
+        ]
+        return [*self.rows, *(row for row in known if metrics & row.keys())]
 
     @property
     def table(self) -> str:
         """The table as Markdown, with what failed under it."""
         failed = [f"{name} is missing: {error}" for name, error in self.failures.items()]
-        return "\n".join([to_markdown(self.rows, self.hr_size), *failed])
+        return "\n".join([to_markdown(self.all_rows, self.hr_size), *failed])
 
     def write(self) -> None:
-        """Writes table and plot."""
+        """Writes tables and pictures."""
+        rows = self.all_rows
         with atomic_write(self.folder / "table.md") as path:
             path.write_text(self.table)
         with atomic_write(self.folder / "table.csv") as path:
-            write_csv(self.rows, path)
+            write_csv(rows, path)
         columns = (column for row in self.rows for column in row)
         if metric := next((c for c in columns if c.endswith("PSNR")), None):
             with atomic_write(self.folder / "tradeoff.png") as path:
-                plot_tradeoff(self.rows, metric, path)
+                plot_tradeoff([row for row in rows if metric in row], metric, path)
+        if images := self._images():
+            with atomic_write(self.folder / "crops.png") as path:
+                plot_crops(images, path, differences=True)
+
+    def _images(self) -> list[dict[str, np.ndarray]]:
+        """The images that are shown, by name of who made them, the truth first."""
+        names = [TRUTH, *(row["model"] for row in self.rows)]
+        folders = {name: self.folder / "images" / name for name in names}
+        whole = [
+            {
+                name: read_image(file)
+                for name, folder in folders.items()
+                if (file := folder / truth.name).is_file()
+            }
+            for truth in sorted(folders[TRUTH].glob("*.png"))
+        ]
+        return [images for images in whole if len(images) == len(names)]
 
 
 def compare(
-    models: Sequence[tuple[str, str, str]],
+    contenders: Sequence[Contender],
     test_cfg: Config,
     folder: str | Path,
     hr_size: tuple[int, int] = HR_SIZE,
     resume: bool = False,
     target: Target | None = None,
     max_spread: float = 0.1,
+    published: Sequence[Row] = (),
 ) -> Comparison:
-    """Tests networks and measures their costs, beside what the test images are without a network.
+    """Tests contenders on the same images and measures their costs.
 
-    The first row is bicubic interpolation, or the noisy images where the scale is 1. The others
-    run as ``tools/test.py`` runs them: with the weights that their editor infers with, and its data
-    preprocessor. Every row is on disk as soon as it is known, and the error of a network does not
-    end the comparison.
+    Every row is on disk as soon as it is known, and the error of one contender does not end the
+    comparison.
 
     Args:
-        models: Name, config and checkpoint of every network.
+        contenders: What :func:`~mmsrnas.analysis.contenders.load_contenders` made ready.
         test_cfg: Config with ``test_dataloader``, ``test_evaluator`` and ``test_cfg``.
-        folder: Where table, plot and logs go.
+        folder: Where tables, pictures and logs go.
         hr_size: ``(height, width)`` of the HR image for which Multi-Adds count.
-        resume: Takes rows over from ``rows.json`` of the folder if network, test sets and target
+        resume: Takes rows over from ``rows.json`` of the folder if contender, test sets and target
             are the same.
-        target: Where latency is measured; None leaves it out.
+        target: Where latency and memory are measured; None leaves them out.
         max_spread: Largest spread of its samples that is trusted.
+        published: Rows that others have printed, see
+            :func:`~mmsrnas.analysis.tables.read_published`.
 
     Returns:
         The comparison.
 
     Raises:
-        ValueError: Two networks have one name, another scale, or a checkpoint does not fit.
+        ValueError: A contender does not fit the test sets.
     """
-    jobs = _jobs(models, test_cfg, (list(hr_size), str(target)))
-    result = Comparison(Path(folder), (hr_size[0], hr_size[1]))
+    require_fit(test_cfg, contenders)
+    result = Comparison(Path(folder), (hr_size[0], hr_size[1]), published)
     result.folder.mkdir(parents=True, exist_ok=True)
     store = result.folder / "rows.json"
     known: dict[str, Row] = json.loads(store.read_text()) if resume and store.is_file() else {}
-    for job in jobs:
-        if job.fingerprint not in known:
-            print(f"Testing {job.name} ...", flush=True)
+    keys = ("test_dataloader", "test_evaluator", "test_cfg")
+    options = (list(hr_size), str(target))
+    tests = {key: test_cfg[key] for key in keys}
+    shared = _hash(mmsrnas.__version__, options, tests, _files(test_cfg))
+    for contender in contenders:
+        key = _hash(shared, contender.name, contender.upscale_factor, contender.fingerprint)
+        if key not in known:
+            print(f"Testing {contender.name} ...", file=sys.stderr, flush=True)
             try:
-                row: Row = {"model": job.name}
-                if job.name in BASELINES:
-                    row |= NO_COSTS
-                else:
-                    row |= cost_of(job.network, hr_size, target, max_spread)
-                row |= evaluate(job.network, test_cfg, result.folder / "logs", job.preprocessor)
-            except Exception as error:  # of one network; the others' results count
+                row = {"model": contender.name} | cost_of(contender, hr_size, target, max_spread)
+                row |= evaluate(contender, test_cfg, result.folder)
+            except Exception as error:  # of one contender; the others' results count
                 traceback.print_exc()
-                result.failures[job.name] = f"{type(error).__name__}: {error}"
+                result.failures[contender.name] = f"{type(error).__name__}: {error}"
                 result.write()
                 continue
-            known[job.fingerprint] = row
+            if "note" not in row:  # what could not be measured is tried again
+                known[key] = row
             with atomic_write(store) as path:
                 path.write_text(json.dumps(known))
-        result.rows.append(known[job.fingerprint])
+        result.rows.append(known.get(key) or row)
         result.write()
     return result
-
-
-def _jobs(models: Sequence[tuple[str, str, str]], test_cfg: Config, options: Any) -> list[_Job]:
-    """The rows to be made; whatever can be refused is refused here, before anything is tested."""
-    names = [name for name, _, _ in models]
-    for name in names:
-        if names.count(name) > 1 or name in BASELINES:
-            raise ValueError(f"--model: the name {name!r} is taken; give every row its own.")
-    shared = _hash(
-        mmsrnas.__version__,
-        options,
-        {key: test_cfg[key] for key in ("test_dataloader", "test_evaluator", "test_cfg")},
-        _files(test_cfg),
-    )
-    jobs, scales = [], {}
-    for name, config, source in models:
-        cfg, checkpoint = read_config(config), read_checkpoint(source, f"--model {name}")
-        network = init_generator(cfg, checkpoint)
-        scales[name] = upscale_factor_of(network)
-        content = Path(checkpoint.source)
-        digest = _digest(content) if content.is_file() else checkpoint.source
-        fingerprint = _hash(shared, name, cfg.model.to_dict(), digest)
-        jobs.append(
-            _Job(name, network, cfg.model.get("data_preprocessor", UNIT_RANGE), fingerprint)
-        )
-    scale, *others = set(scales.values())
-    if others:
-        raise ValueError(f"--model: the networks have different scales: {scales}")
-    name, network = ("noisy", nn.Identity()) if scale == 1 else ("bicubic", Bicubic(scale))
-    return [_Job(name, network, UNIT_RANGE, _hash(shared, name, scale)), *jobs]
 
 
 def _files(test_cfg: Config) -> list[tuple[str, int, int]]:
@@ -203,49 +179,61 @@ def _hash(*values: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-class Bicubic(nn.Module):
-    """MATLAB's bicubic interpolation as a network without parameters.
+class _Record(Hook):
+    """Keeps the metrics, which mmagic's loop over several test sets does not return, and images.
 
     Args:
-        upscale_factor: Ratio of HR to LR size.
+        name: Of what is tested.
+        folder: Where ``images`` is.
     """
 
-    def __init__(self, upscale_factor: int) -> None:
-        super().__init__()
-        self.upscale_factor = upscale_factor
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.folder = name, folder / "images"
+        self.metrics: dict[str, float] = {}
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Enlarges images ``(N, C, H, W)`` in [0, 1], rounded to 8 bits as MATLAB does."""
-        images = (x * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-        enlarged = np.stack([imresize(image, self.upscale_factor) for image in images])
-        return torch.from_numpy(enlarged).permute(0, 3, 1, 2).to(x) / 255
+    def before_test(self, runner: Runner) -> None:
+        """Chooses the images that are kept."""
+        loop: Any = runner.test_loop
+        first = loop.dataloaders[0] if hasattr(loop, "dataloaders") else loop.dataloader
+        count = len(first.dataset)
+        self.kept = {round(i * (count - 1) / max(1, SHOWN - 1)) for i in range(SHOWN)}
 
-
-class _Metrics(Hook):
-    """Keeps the metrics, which mmagic's loop over several test sets does not return."""
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        """Writes what was made, and what was to be made."""
+        if batch_idx not in self.kept:
+            return
+        sample = outputs[0]
+        name = f"{batch_idx:03}_{Path(sample.gt_path).stem}.png"
+        for who, image in ((TRUTH, sample.gt_img), (self.name, sample.output.pred_img)):
+            (self.folder / who).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(self.folder / who / name), _pixels(image))
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        self.values = {name: float(value) for name, value in (metrics or {}).items()}
+        """Keeps the metrics of all test sets."""
+        self.metrics = {name: float(value) for name, value in (metrics or {}).items()}
 
 
-def evaluate(
-    network: nn.Module,
-    test_cfg: Config,
-    work_dir: str | Path,
-    data_preprocessor: Mapping[str, Any] = UNIT_RANGE,
-) -> dict[str, float]:
-    """Tests a network with the test sets and metrics of a config.
+def _pixels(image: Tensor) -> np.ndarray:
+    """8-bit pixels ``(H, W, C)`` of an image ``(C, H, W)`` in 0..255, in the order that it has.
+
+    mmagic gives BGR, which OpenCV writes.
+    """
+    return image.float().clamp(0, 255).round().byte().permute(1, 2, 0).cpu().numpy()
+
+
+def evaluate(contender: Contender, test_cfg: Config, folder: str | Path) -> dict[str, float]:
+    """Tests a contender as ``tools/test.py`` does, with the test sets and metrics of a config.
 
     Args:
-        network: The network.
+        contender: The contender.
         test_cfg: Config with ``test_dataloader``, ``test_evaluator`` and ``test_cfg``.
-        work_dir: Folder of the log.
-        data_preprocessor: Config of the data preprocessor of the network; RGB in [0, 1] where it
-            is not given.
+        folder: Folder of the log, and of a few images in ``images``.
 
     Returns:
         The metrics, e.g. ``{"Set5/PSNR": 38.04}``.
@@ -259,99 +247,57 @@ def evaluate(
             type="BaseEditModel",
             generator=dict(type=nn.Identity),
             pixel_loss=dict(type="L1Loss"),
-            data_preprocessor=data_preprocessor,
+            data_preprocessor=contender.preprocessor,
         )
     )
-    editor.generator = network
+    editor.generator = contender.run
     runner = Runner(
         model=editor,
-        work_dir=str(work_dir),
+        work_dir=str(Path(folder) / "logs"),
         test_dataloader=test_cfg.test_dataloader,
         test_evaluator=test_cfg.test_evaluator,
         test_cfg=test_cfg.test_cfg,
         default_scope="mmagic",
         log_level="WARNING",
-        experiment_name=f"compare_{id(network)}",
+        experiment_name=f"compare_{id(contender)}",
     )
-    metrics = _Metrics()
-    runner.register_hook(metrics)
+    record = _Record(contender.name, Path(folder))
+    runner.register_hook(record)
     runner.register_hook(FiniteCheckHook())
     runner.test()
-    return metrics.values
+    return record.metrics
 
 
 def cost_of(
-    network: nn.Module,
+    contender: Contender,
     hr_size: tuple[int, int],
     target: Target | None = None,
     max_spread: float = 0.1,
 ) -> Row:
-    """Columns with the costs of a network.
+    """Columns with the costs of a contender.
 
     Args:
-        network: The network.
+        contender: The contender.
         hr_size: ``(height, width)`` of the HR image for which Multi-Adds count.
-        target: Where latency is measured, for an image of its size; None leaves the column out.
+        target: Where latency and memory are measured, for an image of its size; None leaves the
+            columns out. An ONNX file is measured by onnxruntime alone.
         max_spread: Largest spread of its samples that is trusted.
 
     Returns:
-        ``params``, ``multi_adds``, ``latency_ms`` and ``target``.
-
-    Raises:
-        NoisyMeasurementError: The machine is too busy to measure a latency.
+        ``params``, ``multi_adds``, ``latency_ms``, ``memory_mb`` and ``target``, as far as the
+        contender has them; ``note`` says why a latency is missing.
     """
-    counts = count_complexity(network, input_size_of(network, hr_size))
-    row: Row = {"params": counts.params, "multi_adds": counts.multi_adds}
-    if target:
-        measured = measure(network, target, max_spread=max_spread)
-        row |= {"latency_ms": measured.milliseconds, "target": str(target)}
+    network, row = contender.costs_of, {}
+    if isinstance(network, nn.Module):
+        counts = count_complexity(network, input_size_of(network, hr_size))
+        row = {"params": counts.params, "multi_adds": counts.multi_adds}
+    if network is None or target is None:
+        return row
+    if isinstance(network, Path) and target.runtime != "onnxruntime":
+        return row | {"note": f"an ONNX file is not measured on {target}."}
+    row |= {"memory_mb": peak_memory(network, target), "target": str(target)}
+    try:
+        row["latency_ms"] = measure(network, target, max_spread=max_spread).milliseconds
+    except NoisyMeasurementError as error:  # the quality counts even so
+        row["note"] = str(error)
     return row
-
-
-def to_markdown(rows: Sequence[Row], hr_size: tuple[int, int]) -> str:
-    """A table, and under it how its numbers came about.
-
-    Args:
-        rows: One per network; ``model``, the columns of :func:`cost_of`, and metrics.
-        hr_size: ``(height, width)`` of the HR image for which Multi-Adds count.
-
-    Returns:
-        Markdown.
-    """
-    columns = [column for column in _columns(rows) if column != "target"]
-    titles = {"params": "Params", "multi_adds": "Multi-Adds", "latency_ms": "Latency"}
-    lines = [[titles.get(column, column) for column in columns]]
-    lines += [["---"] + ["---:"] * (len(columns) - 1)]
-    lines += [[_format(column, row.get(column)) for column in columns] for row in rows]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    notes = [f"Multi-Adds are for one {hr_size[1]}x{hr_size[0]} output. {CONVENTION}"]
-    targets = sorted({row["target"] for row in rows if row.get("target")})
-    notes += [f"Latency: median for one image, on {target}." for target in targets]
-    return "\n\n".join([table, *notes]) + "\n"
-
-
-def write_csv(rows: Sequence[Row], path: str | Path) -> None:
-    """Writes the unrounded numbers of all rows."""
-    with open(path, "w", newline="") as file:
-        writer = csv.DictWriter(file, _columns(rows), extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def _columns(rows: Sequence[Row]) -> list[str]:
-    filled = (column for row in rows for column in row)
-    return [c for c in dict.fromkeys(filled) if any(row.get(c) is not None for row in rows)]
-
-
-def _format(column: str, value: Any) -> str:
-    if value is None:
-        return "-"
-    if column == "params":
-        return f"{value:,}"
-    if column == "multi_adds":
-        return f"{value / 1e9:.2f} G"
-    if column == "latency_ms":
-        return f"{value:.3g} ms"
-    if column.endswith("SSIM"):
-        return f"{value:.4f}"
-    return f"{value:.2f}" if isinstance(value, float) else str(value)

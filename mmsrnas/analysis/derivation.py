@@ -1,18 +1,22 @@
 """Genotypes of a search that keep to a budget."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import torch
+
 from mmsrnas.costs import BudgetError, Cost, positive_budget
+from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype, GenotypeError
 from mmsrnas.latency import Measurement
-from mmsrnas.models.supernet import Preference, RankedSupernet
+from mmsrnas.models.supernet import PathSupernet, Preference, RankedSupernet
 
 from .measured import within_measured
 from .scaling import FILLED, widest
 
-__all__ = ["Derived", "derive", "derive_measured"]
+__all__ = ["Derived", "derive", "derive_measured", "write_inherited"]
 
 LATENCY_STEP = 4
 """Distance of the widths that are tried where time counts: runtimes compute channels in blocks."""
@@ -128,6 +132,30 @@ def derive_measured(
     return replace(found, budget=budget), measured
 
 
+def write_inherited(supernet: PathSupernet, genotype: Any, path: str | Path) -> None:
+    """Writes the network of a genotype with the weights that it shares with others.
+
+    The file says which network it is of: it can be used at once, and as ``load_from`` of a training
+    with the branches that the search trained.
+
+    Args:
+        supernet: The trained supernet.
+        genotype: A genotype of its space.
+        path: Checkpoint to write.
+
+    Raises:
+        GenotypeError: The genotype is not in the space.
+    """
+    network: Any = supernet.extract(genotype)
+    meta: dict[str, Any] = {"genotype": network.genotype.to_dict()}
+    if hasattr(network, "unfold"):
+        network, kind = network.unfold(), f"mmsrnas.{type(network).__name__}"
+        meta["generator"] = {"type": kind, **meta, "reparameterized": True}
+    state = {f"generator.{name}": value for name, value in network.state_dict().items()}
+    with atomic_write(path) as partial:
+        torch.save({"state_dict": state, "meta": meta}, partial)
+
+
 @dataclass(frozen=True)
 class _Task:
     """A search, a cost and a budget."""
@@ -135,13 +163,11 @@ class _Task:
     supernet: RankedSupernet
     cost: Cost
     budget: float
-    known: dict[Genotype, float] = field(default_factory=dict)
 
     def cost_of(self, genotype: Genotype) -> float:
-        """Cost of the whole network of a genotype, found once."""
-        if genotype not in self.known:
-            self.known[genotype] = self.cost(self.supernet.build_network(genotype))
-        return self.known[genotype]
+        """Cost of the whole network of a genotype, which is exported once."""
+        supernet = self.supernet
+        return self.cost.of((supernet, genotype), lambda: supernet.build_network(genotype))
 
     def favourite(self) -> Any:
         """What the search prefers without a budget."""

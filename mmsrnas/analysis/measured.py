@@ -1,12 +1,13 @@
 """Networks that keep to a budget by the clock, not by its prediction alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from torch import nn
 
 from mmsrnas.costs import BudgetError, Cost
 from mmsrnas.latency import Measurement, measure
+from mmsrnas.latency.runtimes import Operator, list_operators
 
 __all__ = ["AGREES", "within_measured"]
 
@@ -55,7 +56,7 @@ def within_measured(
         BudgetError: No network was measured to be within the budget.
         NoisyMeasurementError: The machine is too busy.
     """
-    networks: dict[str, nn.Module] = {}
+    operators: dict[str, Sequence[Operator]] = {}
     times: dict[str, float] = {}
     kept: tuple[T, Measurement] | None = None
     asked, least = budget, float("inf")
@@ -78,8 +79,9 @@ def within_measured(
         if agrees:
             asked *= 0.99 * budget / measured.milliseconds
         else:
-            networks[str(count)], times[str(count)] = network, measured.milliseconds
-            cost.table.calibrate(networks, times)
+            operators[str(count)] = list_operators(network, cost.target)
+            times[str(count)] = measured.milliseconds
+            cost.table.calibrate(operators, times)
             asked = budget
     if kept is None:
         raise BudgetError(budget, least, cost.unit, f"the quickest of {rounds} measured networks")

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+
+from .front import pareto_front
 
 __all__ = ["plot_crops", "plot_curves", "plot_front", "plot_tradeoff", "read_scalars"]
 
@@ -18,7 +20,7 @@ Point = tuple[float, float]
 def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Path) -> None:
     """Draws a metric over latency, or over Multi-Adds where no latency was measured.
 
-    A row without costs becomes a horizontal line.
+    A row without costs becomes a horizontal line; what no other beats is joined.
 
     Args:
         rows: Rows of a comparison.
@@ -30,25 +32,40 @@ def plot_tradeoff(rows: Sequence[Mapping[str, Any]], metric: str, path: str | Pa
     if targets:
         column, unit, label = "latency_ms", 1.0, f"latency [ms] on {', '.join(sorted(targets))}"
     figure, axes = _figure(7, 4.5)
-    for row in rows:
-        if row.get(column):
-            axes.scatter(row[column] / unit, row[metric], s=60)
-            axes.annotate(
-                f"{row['model']}\n{row['params'] / 1e3:,.0f} K",
-                (row[column] / unit, row[metric]),
-                xytext=(7, -4),
-                textcoords="offset points",
-                fontsize=8,
-            )
-        else:
-            axes.axhline(row[metric], linestyle="--", color="0.5", label=row["model"])
-            axes.legend()
+    placed = [_Placed(row[column] / unit, row[metric], row) for row in rows if row.get(column)]
+    for cost, quality, row in placed:
+        size = f"\n{row['params'] / 1e3:,.0f} K" if row.get("params") else ""
+        axes.scatter(cost, quality, s=60, marker="D" if row.get("published") else "o")
+        axes.annotate(
+            f"{row['model']}{size}",
+            (cost, quality),
+            xytext=(7, -4),
+            textcoords="offset points",
+            fontsize=8,
+        )
+    if len(placed) > 2:
+        front = pareto_front(placed)
+        axes.step(*zip(*((p.cost, p.psnr) for p in front), strict=True), where="post", alpha=0.4)
+    others = [row for row in rows if not row.get(column)]
+    for shade, row in zip(np.linspace(0.3, 0.7, max(1, len(others))), others, strict=False):
+        style = ":" if row.get("published") else "--"
+        axes.axhline(row[metric], linestyle=style, color=f"{shade:.2f}", label=row["model"])
+    if others:
+        axes.legend(fontsize=8)
     axes.margins(x=0.25, y=0.15)
     axes.set_xlim(left=0)
     axes.set_xlabel(label)
     axes.set_ylabel(f"{metric}{' [dB]' if metric.endswith('PSNR') else ''}")
     axes.grid(alpha=0.3)
     figure.savefig(path)
+
+
+class _Placed(NamedTuple):
+    """A row at its place in the plot."""
+
+    cost: float
+    psnr: float
+    row: Mapping[str, Any]
 
 
 def plot_front(
@@ -127,6 +144,7 @@ def plot_crops(
     path: str | Path,
     size: int = 80,
     captions: Sequence[Mapping[str, str]] | None = None,
+    differences: bool = False,
 ) -> None:
     """Draws the same crop of several versions of images beside each other.
 
@@ -139,24 +157,40 @@ def plot_crops(
         path: Picture file.
         size: Side of the crop in pixels.
         captions: For each image, a text under a version.
+        differences: Draw below each crop how far it is from the reference, in 8-bit levels.
     """
-    columns = len(images[0]) + 1
-    figure, all_axes = _figure(3 * columns, 2.9 * len(images), len(images), columns)
-    for i, (axes_row, versions) in enumerate(
-        zip(np.reshape(all_axes, (-1, columns)), images, strict=True)
-    ):
+    columns, rows = len(images[0]) + 1, len(images) * (1 + differences)
+    figure, all_axes = _figure(3 * columns, 2.9 * rows, rows, columns)
+    grid = np.reshape(all_axes, (rows, columns))
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    for i, versions in enumerate(images):
+        axes_row = grid[i * (1 + differences)]
         reference, other = list(versions.values())[:2]
-        y, x = _worst_window(reference, other, size)
+        side = min(size, *reference.shape[:2])
+        y, x = _worst_window(reference, other, side)
+        crops = {name: image[y : y + side, x : x + side] for name, image in versions.items()}
         axes_row[0].imshow(reference)
-        axes_row[0].add_patch(Rectangle((x, y), size, size, fill=False, color="red", linewidth=1.5))
-        for axes, (name, image) in zip(axes_row[1:], versions.items(), strict=True):
-            axes.imshow(image[y : y + size, x : x + size], interpolation="nearest")
+        axes_row[0].add_patch(Rectangle((x, y), side, side, fill=False, color="red", linewidth=1.5))
+        for axes, (name, crop) in zip(axes_row[1:], crops.items(), strict=True):
+            axes.imshow(crop, interpolation="nearest")
             axes.set_title(name, fontsize=10)
             axes.set_xlabel(captions[i].get(name, "") if captions else "", fontsize=9)
-        for axes in axes_row:
-            axes.set_xticks([])
-            axes.set_yticks([])
+        if differences:
+            _draw_differences(figure, grid[2 * i + 1], list(crops.values()))
     figure.savefig(path)
+
+
+def _draw_differences(figure: Figure, axes_row: Any, crops: Sequence[np.ndarray]) -> None:
+    """Mean distance of the channels from those of the first crop, on one scale for all."""
+    reference = crops[0].astype(float)
+    maps = [np.abs(crop - reference).mean(axis=2) for crop in crops[1:]]
+    for axes in axes_row[:2]:
+        axes.axis("off")
+    for axes, distance in zip(axes_row[2:], maps, strict=True):
+        drawn = axes.imshow(distance, cmap="magma", vmin=0, vmax=max(1.0, *map(np.max, maps)))
+        axes.set_xlabel(f"mean {distance.mean():.1f} levels", fontsize=9)
+    figure.colorbar(drawn, ax=axes_row[1], location="left", shrink=0.8, label="levels")
 
 
 def _worst_window(reference: np.ndarray, other: np.ndarray, size: int) -> tuple[int, int]:

@@ -184,7 +184,7 @@ def require_hnas(editor: nn.Module) -> HNASSupernet:
         return editor.generator
     raise TypeError(
         f"model.generator is {type(editor.generator).__name__}, not HNASSupernet; "
-        "tools/derive.py reads the genotype of other searches."
+        "mmsrnas derive reads the genotype of other searches."
     )
 
 

@@ -94,6 +94,7 @@ def export_onnx(network: nn.Module, path: str | Path, opset_version: int = 17) -
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         # torch.onnx.export prefers an exporter that needs another package in recent releases.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", UserWarning)  # what it does not fold stays as it is
         torch.onnx.utils.export(
             guarded.eval(),
             (image,),

@@ -20,7 +20,7 @@ COLOR_SETS = (
 """Sets of which gray copies are in use too."""
 
 LOOKED_AT = 5  # images; one of Set14 is gray
-CONVERTERS = "Prepare them with the scripts of tools/dataset_converters (docs/data.md)"
+CONVERTERS = "Prepare them by mmsrnas data folder, div2k, df2k, bsd500 or benchmarks"
 
 
 def check_datasets(cfg: Config, *modes: str) -> None:

@@ -18,7 +18,7 @@ from .patch import RandomPatch, smallest_size
 
 __all__ = ["PairedImageDataset"]
 
-PREPARE = "Prepare it with a script of tools/dataset_converters (docs/data.md)."
+PREPARE = "Prepare it by mmsrnas data folder, div2k, df2k, bsd500 or benchmarks."
 
 
 @DATASETS.register_module()

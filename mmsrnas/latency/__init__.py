@@ -1,6 +1,6 @@
 """Latency: milliseconds of networks on a target, measured, or predicted from an operator table."""
 
-from .measurement import Measurement, NoisyMeasurementError, measure, measure_all
+from .measurement import Measurement, NoisyMeasurementError, measure, measure_all, peak_memory
 from .table import OperatorTable, default_table_path
 from .targets import Target, parse_target
 
@@ -13,4 +13,5 @@ __all__ = [
     "measure",
     "measure_all",
     "parse_target",
+    "peak_memory",
 ]

@@ -1,10 +1,12 @@
 """Times of networks on a target."""
 
+import ctypes
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,7 +14,14 @@ from torch import nn
 from .runtimes import prepare
 from .targets import Target
 
-__all__ = ["Measurement", "NoisyMeasurementError", "measure", "measure_all", "time_calls"]
+__all__ = [
+    "Measurement",
+    "NoisyMeasurementError",
+    "measure",
+    "measure_all",
+    "peak_memory",
+    "time_calls",
+]
 
 MAX_SPREAD = 0.10
 MIN_SECONDS = 0.02
@@ -47,14 +56,14 @@ class Measurement:
 
 
 def measure(
-    network: nn.Module, target: Target, samples: int = 9, max_spread: float = MAX_SPREAD
+    network: nn.Module | Path, target: Target, samples: int = 9, max_spread: float = MAX_SPREAD
 ) -> Measurement:
     """Times one network, see :func:`measure_all`."""
     return measure_all({"network": network}, target, samples, max_spread)["network"]
 
 
 def measure_all(
-    networks: Mapping[str, nn.Module],
+    networks: Mapping[str, nn.Module | Path],
     target: Target,
     samples: int = 9,
     max_spread: float = MAX_SPREAD,
@@ -66,7 +75,8 @@ def measure_all(
     other processes have the core.
 
     Args:
-        networks: Networks by name, each for images ``(1, C, H, W)`` of the target's size.
+        networks: Networks, or ONNX files for onnxruntime, by name, each for images
+            ``(1, C, H, W)`` of the target's size.
         target: Where.
         samples: Times of each network, after one pass to warm up.
         max_spread: Largest spread that is trusted.
@@ -95,6 +105,38 @@ def measure_all(
         f"{target}, {attempts} times in a row; up to {max_spread:.0%} is trusted. Stop other work "
         "on this machine, or allow more by max_spread."
     )
+
+
+def peak_memory(network: nn.Module | Path, target: Target) -> float | None:
+    """Memory that the first image takes, beside what the network itself does.
+
+    Args:
+        network: As for :func:`measure_all`.
+        target: Where.
+
+    Returns:
+        The most at any time, in MB (1e6 bytes); None on the CPU where the system is not Linux.
+    """
+    with prepare(network, target) as call:
+        if target.device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            call()
+            return (torch.cuda.max_memory_allocated() - before) / 1e6
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # or what is free already is used first
+            Path("/proc/self/clear_refs").write_text("5")  # the peak is what is used now
+        except OSError:
+            return None
+        before = _status("VmHWM")
+        call()
+        return (_status("VmHWM") - before) * 1024 / 1e6
+
+
+def _status(key: str) -> int:
+    """A number of the process, in KiB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
 def time_calls(

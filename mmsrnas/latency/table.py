@@ -183,18 +183,17 @@ class OperatorTable:
         return sorted(rows, key=lambda row: -row[2])
 
     def calibrate(
-        self, networks: Mapping[str, nn.Module], milliseconds: Mapping[str, float]
+        self, operators: Mapping[str, Sequence[Operator]], milliseconds: Mapping[str, float]
     ) -> None:
         """Fits the scales of the kinds to measured networks, by relative least squares.
 
         Args:
-            networks: Networks by name.
-            milliseconds: Their measured times.
+            operators: What the runtime makes of each network, by its name; the table has them.
+            milliseconds: The measured times of the networks.
         """
-        names = list(networks)
+        names = list(operators)
         measured = np.array([milliseconds[name] for name in names])
-        operators = (list_operators(networks[name], self.target) for name in names)
-        sums = np.stack([self._terms(found) for found in operators]) / measured[:, None]
+        sums = np.stack([self._terms(found) for found in operators.values()]) / measured[:, None]
         # A term that the networks say nothing about stays what it was without them.
         trust = np.sqrt(TRUST_IN_PRIOR * len(names) / len(TERMS))
         weight = trust * np.diag([1.0] * len(KINDS) + [1e-3])

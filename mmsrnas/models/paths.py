@@ -5,7 +5,6 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from typing import Any, TypeVar
 
 import torch
@@ -165,9 +164,9 @@ class RankedPaths(BaseModule):
         """The network of a genotype, freshly initialised."""
         return MODELS.build(dict(type=f"mmsrnas.{genotype.network}", genotype=genotype))
 
-    def genotype_cost(self, cost: Callable[[nn.Module], float]) -> Callable[[Any], float]:
-        """The cost of genotypes, each counted once."""
-        return cache(lambda genotype: cost(self.build_network(genotype)))
+    def genotype_cost(self, cost: Cost) -> Callable[[Any], float]:
+        """The cost of genotypes, each exported once."""
+        return lambda genotype: cost.of((self, genotype), lambda: self.build_network(genotype))
 
 
 @MODELS.register_module()

@@ -346,6 +346,6 @@ class PathSupernet(RankedSupernet, Protocol):
         """The network of a genotype with the shared weights."""
         ...
 
-    def genotype_cost(self, cost: Callable[[torch.nn.Module], float]) -> Callable[[Any], float]:
+    def genotype_cost(self, cost: Cost) -> Callable[[Any], float]:
         """The cost of genotypes, faster than by building each network."""
         ...

@@ -11,31 +11,13 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from mmsrnas.analysis import compare as module
-from mmsrnas.analysis.compare import Bicubic, compare, cost_of, evaluate, to_markdown, write_csv
+from mmsrnas.analysis.compare import compare, cost_of, evaluate
+from mmsrnas.analysis.contenders import Contender, classical, load_contenders, network_contender
 from mmsrnas.apis import init_generator
-from mmsrnas.datasets import imresize
+from mmsrnas.datasets import read_image
 from mmsrnas.latency import parse_target
 from mmsrnas.models.dlsr import DLSRNet
 from mmsrnas.registry import DATASETS
-
-ROWS = [
-    {
-        "model": "bicubic",
-        "params": None,
-        "multi_adds": None,
-        "Set5/PSNR": 33.666,
-        "Set5/SSIM": 0.93,
-    },
-    {
-        "model": "net",
-        "params": 1234567,
-        "multi_adds": 12_346_000_000,
-        "latency_ms": 12.34,
-        "target": "onnxruntime:cpu:1:180x320",
-        "Set5/PSNR": 38.0392,
-        "Set5/SSIM": 0.96059,
-    },
-]
 
 
 @pytest.fixture
@@ -70,54 +52,46 @@ def test_cfg(paired_images):
     )
 
 
-def test_bicubic_is_exact():
-    image = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
-    tensor = torch.from_numpy(image).permute(2, 0, 1)[None] / 255
-    enlarged = (Bicubic(2)(tensor)[0] * 255).round().byte().permute(1, 2, 0).numpy()
-    assert np.array_equal(enlarged, imresize(image, 2))
+def network(run, scale=2, **options):
+    return Contender("net", run, scale, **options)
 
 
 def test_bicubic_on_set5_gives_the_published_number(real_images, test_cfg, tmp_path):
     test_cfg.test_dataloader[0].dataset.data_root = str(real_images / "bench/Set5")
-    scores = evaluate(Bicubic(2), test_cfg, tmp_path)
+    scores = evaluate(classical("bicubic", 2), test_cfg, tmp_path)
     assert scores["smooth/PSNR"] == pytest.approx(33.67, abs=0.01)
 
 
-def test_scores_of_a_network_that_knows_nothing(test_cfg, tmp_path):
+def test_scores_and_pictures_of_a_network_that_knows_nothing(test_cfg, tmp_path):
     class Grey(nn.Module):
         def forward(self, x):
             return x.new_full((len(x), 3, 2 * x.shape[2], 2 * x.shape[3]), 128 / 255)
 
-    scores = evaluate(Grey(), test_cfg, tmp_path)
+    scores = evaluate(network(Grey()), test_cfg, tmp_path)
     assert set(scores) == {"smooth/PSNR", "smooth/SSIM"}
-    assert 5 < scores["smooth/PSNR"] < 20 < evaluate(Bicubic(2), test_cfg, tmp_path)["smooth/PSNR"]
+    bicubic = evaluate(classical("bicubic", 2), test_cfg, tmp_path)
+    assert 5 < scores["smooth/PSNR"] < 20 < bicubic["smooth/PSNR"]
+    made, truth = (sorted((tmp_path / "images" / n).glob("*.png")) for n in ("net", "HR"))
+    names = ["000_000.png", "002_002.png", "005_005.png"]
+    assert [path.name for path in made] == [path.name for path in truth] == names
+    assert (read_image(made[0]) == 128).all()
+    hr = Path(test_cfg.test_dataloader[0].dataset.data_root) / "HR/005.png"
+    assert (read_image(truth[2]) == read_image(hr)).all()
 
 
-def test_costs():
+def test_costs(tmp_path):
     target = parse_target("torch:cpu:1:24x32")
-    costs = cost_of(DLSRNet("DLSR_TINY"), (48, 64), target, max_spread=9)
+    tiny = network_contender("tiny", DLSRNet("DLSR_TINY"))
+    costs = cost_of(tiny, (48, 64), target, max_spread=9)
     assert costs["params"] == 56_268
     assert costs["multi_adds"] < 12.07e9 * 64 * 48 / (1280 * 720)
     assert 0 < costs["latency_ms"] < 10_000
     assert costs["target"] == str(target)
-    assert "latency_ms" not in cost_of(DLSRNet("DLSR_TINY"), (48, 64))
-
-
-def test_markdown_rounds_and_says_how_it_was_counted():
-    table = to_markdown(ROWS, (720, 1280))
-    assert "| model | Params | Multi-Adds | Set5/PSNR | Set5/SSIM | Latency |" in table
-    assert "| net | 1,234,567 | 12.35 G | 38.04 | 0.9606 | 12.3 ms |" in table
-    assert "| bicubic | - | - | 33.67 | 0.9300 | - |" in table
-    assert "1280x720 output" in table
-    assert "Latency: median for one image, on onnxruntime:cpu:1:180x320." in table
-
-
-def test_csv_keeps_the_digits(tmp_path):
-    write_csv(ROWS, tmp_path / "t.csv")
-    with open(tmp_path / "t.csv", newline="") as file:
-        bicubic, net = csv.DictReader(file)
-    assert float(net["Set5/PSNR"]) == 38.0392
-    assert bicubic["params"] == ""
+    noisy = cost_of(tiny, (48, 64), target, max_spread=-1)
+    assert "latency_ms" not in noisy and "varies by" in noisy["note"]
+    file = network(nn.Identity(), costs_of=tmp_path / "a.onnx")
+    assert "not measured on torch" in cost_of(file, (48, 64), target)["note"]
+    assert cost_of(classical("bicubic", 2), (48, 64), target) == {}
 
 
 DENOISE = """
@@ -138,15 +112,15 @@ model = dict(
 
 
 def trained(folder, name, text, change=None):
-    """A config with its checkpoint, as an argument of ``compare``."""
+    """A config with its checkpoint, as :func:`load_contenders` takes them."""
     (folder / f"{name}.py").write_text(text)
     torch.manual_seed(0)
-    network = init_generator(folder / f"{name}.py")
-    state = {f"generator.{key}": value for key, value in network.state_dict().items()}
+    net = init_generator(folder / f"{name}.py")
+    state = {f"generator.{key}": value for key, value in net.state_dict().items()}
     if change is not None:
         state[next(iter(state))].fill_(change)
     torch.save({"state_dict": state}, folder / f"{name}.pth")
-    return name, str(folder / f"{name}.py"), str(folder / f"{name}.pth")
+    return f"{folder}/{name}.py,{folder}/{name}.pth"
 
 
 @pytest.fixture
@@ -175,7 +149,7 @@ def test_the_noisy_row_is_the_psnr_of_the_noisy_image(denoising_cfg, tmp_path):
     assert item["inputs"].min() < 0 and item["inputs"].max() > 255
     error = item["inputs"].clamp(0, 255).round() - clean
     expected = 10 * np.log10(255**2 / error.square().mean().item())
-    models = [trained(tmp_path, "net", DENOISE.format(channels=len(clean)))]
+    models = load_contenders([trained(tmp_path, "net", DENOISE.format(channels=len(clean)))])
     noisy, net = compare(models, denoising_cfg, tmp_path / "out", (48, 64)).rows
     assert noisy["model"] == "noisy"
     assert noisy["BSD500/PSNR"] == pytest.approx(expected, abs=1e-3)
@@ -184,11 +158,12 @@ def test_the_noisy_row_is_the_psnr_of_the_noisy_image(denoising_cfg, tmp_path):
 
 def test_every_row_is_on_disk_when_it_is_known(test_cfg, tmp_path, monkeypatch):
     """One network that fails and one that is killed leave the rows of the others."""
-    models = [trained(tmp_path, name, TINY) for name in ("first", "broken", "slow")]
+    names = ("first", "broken", "slow")
+    models = load_contenders([trained(tmp_path, name, TINY) for name in names])
     monkeypatch.setattr(module, "plot_tradeoff", lambda rows, metric, path: path.touch())
     seen = []
 
-    def evaluate(network, *args):
+    def evaluate(*_):
         seen.append(len(seen))
         table = tmp_path / "out/table.csv"
         rows = list(csv.DictReader(table.open())) if table.is_file() else []
@@ -230,12 +205,12 @@ def test_rows_of_other_weights_or_images_are_not_taken_over(test_cfg, tmp_path, 
         compare(models, cfg, tmp_path / "out", options.pop("hr_size", (64, 64)), **options)
         return len(calls)
 
-    models = [trained(tmp_path, "net", TINY)]
+    models = load_contenders([trained(tmp_path, "net", TINY)])
     assert count() == 2
     assert count() == 0
     assert count(resume=False) == 2
     assert count(hr_size=(64, 96)) == 2
-    models = [trained(tmp_path, "net", TINY, change=0.5)]
+    models = load_contenders([trained(tmp_path, "net", TINY, change=0.5)])
     assert count() == 1
     image = next(Path(test_cfg.test_dataloader[0].dataset.data_root).glob("HR/*.png"))
     image.write_bytes(image.read_bytes() + b"x")
@@ -251,4 +226,4 @@ def test_a_network_that_returns_nan_is_named(test_cfg, tmp_path):
             return x.new_full((len(x), 3, 2 * x.shape[2], 2 * x.shape[3]), torch.nan)
 
     with pytest.raises(FloatingPointError, match="smooth/PSNR"):
-        evaluate(Nan(), test_cfg, tmp_path)
+        evaluate(network(Nan()), test_cfg, tmp_path)

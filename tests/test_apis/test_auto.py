@@ -13,11 +13,13 @@ from mmengine.runner import IterBasedTrainLoop
 
 from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, plan
 from mmsrnas.apis.auto import run as running
-from mmsrnas.apis.auto.comparison import compared
+from mmsrnas.apis.auto.comparison import compared, psnr_of
 from mmsrnas.apis.auto.handmade import handmade_networks
 from mmsrnas.apis.auto.training import train_run
+from mmsrnas.apis.inference import load_model
 from mmsrnas.apis.photographs import inspect_photographs, split
 from mmsrnas.costs import Cost
+from mmsrnas.genotypes import load_genotype
 from mmsrnas.models.elastic.cost import ChainCost
 from mmsrnas.registry import MODELS
 
@@ -74,6 +76,7 @@ BUDGET = Budget(Cost("params"), 20_000)
         ({"method": "other"}, "--method: expected one of elastic, dlsr"),
         ({"task": "deblur"}, "--task: expected one of sr, denoise"),
         ({"task": "denoise", "method": "dlsr"}, "--task denoise: only --method elastic"),
+        ({"control": True, "method": "dlsr"}, "--control: only --method elastic"),
         ({"scale": 5}, "--scale: expected one of 2, 3, 4"),
         ({"hours": 0}, "--hours: expected a positive number"),
         ({"sigma": 0}, "--sigma: expected a number in"),
@@ -155,7 +158,7 @@ class Killed(BaseException):
 
 def test_everything_in_spite_of_kills_and_again(photos, tmp_path, tiny, monkeypatch):
     """Every kind of stage is killed once in its middle; what is done is not done again."""
-    made = small_plan(photos, tmp_path / "auto")
+    made = small_plan(photos, tmp_path / "auto", control=True)
     kills, ends = [], []
     train, step = IterBasedTrainLoop.run, IterBasedTrainLoop.run_iter
     derive_network = elastic.derive_network
@@ -188,21 +191,24 @@ def test_everything_in_spite_of_kills_and_again(photos, tmp_path, tiny, monkeypa
         with contextlib.suppress(Killed):
             report = auto(made, BUDGET)
     assert kills == ["search", "derive", "trials", "train"]
-    assert len(ends) == len(set(ends)) == 7  # a search, four trials, two trainings
+    assert len(ends) == len(set(ends)) == 8  # a search, four trials, three trainings
     rows = {row["model"]: row for row in json.loads((made.folder / "table.json").read_text())}
-    assert {"bicubic", "Lanczos", "searched"} < set(rows) and len(rows) == 4
-    assert all(row.get("cost", 0) <= BUDGET.limit for row in rows.values())
+    assert {"bicubic", "lanczos", "searched", "random"} < set(rows) and len(rows) == 5
+    assert all(row.get("params", 0) <= BUDGET.limit for row in rows.values())
+    chosen = [load_genotype(made.folder / f"{name}.json") for name in ("genotype", "random")]
+    assert chosen[0] != chosen[1]
+    assert load_model(made.folder / "random.pth").network.genotype == chosen[1]
     text = report.read_text()
     assert "Nothing is shipped" in text and not (made.folder / "shipped").exists()
-    for picture in ("side_by_side", "genotype", "curves", "front/front"):
+    for picture in ("test/crops", "test/tradeoff", "genotype", "curves", "front/front"):
         assert f"({picture}.png)" in text
         assert cv2.imread(str(made.folder / f"{picture}.png")).std() > 1
-    rows["searched"]["psnr"] += 100
+    rows["searched"]["photos/PSNR"] += 100
     monkeypatch.setattr(running, "compared", lambda *_: list(rows.values()))
     monkeypatch.setattr(running, "export", lambda _, path, **__: f"{path} is exported")
     text = auto(made, BUDGET).read_text()
     assert all(f"shipped/{name} is exported" in text for name in ("network.onnx", "network.pth"))
-    assert len(ends) == 7, "trained again"
+    assert len(ends) == 8, "trained again"
 
 
 def test_a_denoiser(photos, tmp_path, tiny):
@@ -210,8 +216,8 @@ def test_a_denoiser(photos, tmp_path, tiny):
     assert made.handmade == ["compact"]
     network = train_run(made.config("compact"), made.folder / "compact")
     rows = compared(made, BUDGET, {"compact": network})
-    noisy, cleaned, _ = (row["psnr"] for row in rows)
-    assert [row["model"] for row in rows] == ["noisy", "non-local means", "compact"]
+    noisy, cleaned, _ = map(psnr_of, rows)
+    assert [row["model"] for row in rows] == ["noisy", "nlm", "compact"]
     assert noisy == pytest.approx(20 * np.log10(255 / 30), abs=0.5) and cleaned > noisy
 
 

@@ -1,6 +1,7 @@
 """A trained network in the formats of other runtimes does what it does in torch."""
 
 import json
+import sys
 
 import cv2
 import numpy as np
@@ -11,7 +12,8 @@ from networks import Local
 
 from mmsrnas.apis.export import ExportError, Photographs, export
 from mmsrnas.apis.inference import Restorer
-from mmsrnas.apis.inference.model import CARD, load_model, load_network
+from mmsrnas.apis.inference.model import load_model, load_network
+from mmsrnas.apis.inference.runtimes import CARD
 from mmsrnas.checkpoint import CARD_KEY, CheckpointError, read_checkpoint
 from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.models import DLSRNet, DRNNet, ElasticNet, HiNASNet, HNASNet
@@ -159,13 +161,28 @@ def test_a_card_cannot_run_code(dlsr, tmp_path):
         load_model(tmp_path / "no.safetensors")
 
 
-def test_openvino(dlsr, tmp_path):
-    if not pytest.importorskip("openvino", reason="an optional package"):
-        return
-    report = export(dlsr, tmp_path / "net.xml")
-    assert report.psnr_loss < 0.02 and (tmp_path / "net.bin").is_file()
-    found = Restorer(tmp_path / "net.xml")(IMAGE)
-    assert np.abs(found.astype(int) - Restorer(dlsr)(IMAGE)).max() <= 1
+@pytest.mark.parametrize(("package", "ending"), [("openvino", ".xml"), ("ncnn", ".param")])
+def test_files_of_optional_packages(dlsr, tmp_path, package, ending):
+    pytest.importorskip(package, reason="an optional package")
+    path = tmp_path / f"net{ending}"
+    report = export(dlsr, path)
+    assert report.psnr_loss < 0.02 and path.with_suffix(".bin").is_file()
+    found = Restorer(path)
+    assert (found.model.runtime, found.model.min_size) == (package, 15)
+    assert np.abs(found(IMAGE).astype(int) - Restorer(dlsr)(IMAGE)).max() <= 1
+    if package == "ncnn":
+        path.with_suffix(".json").unlink()
+        with pytest.raises(FileNotFoundError, match=r"net\.json must lie beside"):
+            Restorer(path)
+
+
+@pytest.mark.parametrize(("package", "ending"), [("openvino", ".xml"), ("pnnx", ".param")])
+def test_package_that_is_not_installed(dlsr, tmp_path, monkeypatch, package, ending):
+    for name in ("openvino", "ncnn", "pnnx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ModuleNotFoundError, match=f"pip install .*{package}"):
+        export(dlsr, tmp_path / f"net{ending}")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmsrnas.apis.inference import Restorer
+from mmsrnas.apis.inference import Restorer, runtimes
+from mmsrnas.apis.inference.runtime_hook import RuntimeHook
 from mmsrnas.apis.inferencer import MMagicInferencer
 from mmsrnas.models import DLSRNet, HiNASNet
 
@@ -37,9 +38,13 @@ def checkpoint(tmp_path):
     return tmp_path / "tiny.pth"
 
 
-def test_the_same_bytes_everywhere(paired_images, checkpoint, tmp_path):
+@pytest.mark.parametrize("runtime", ["auto", "torch"])
+def test_the_same_bytes_everywhere(paired_images, checkpoint, tmp_path, monkeypatch, runtime):
+    """In the fastest runtime, which is the default, and in torch."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(runtimes, "FASTEST", ("onnxruntime",))
     lr = paired_images / "LR_bicubic/X2/000x2.png"
-    Restorer(checkpoint, precision="fp32").file(lr, tmp_path / "ours.png")
+    Restorer(checkpoint, precision="fp32", runtime=runtime).file(lr, tmp_path / "ours.png")
     expected = cv2.imread(str(tmp_path / "ours.png"))
     assert expected.std() > 0
 
@@ -56,12 +61,19 @@ def test_the_same_bytes_everywhere(paired_images, checkpoint, tmp_path):
     runner = Runner.from_cfg(cfg)
     keep = Keep()
     runner.register_hook(keep)
+    if runtime == "auto":
+        runner.register_hook(RuntimeHook(runtime))
     runner.test()
     assert np.array_equal(keep.image, expected)
 
     for number, options in enumerate(({}, {"model_setting": 0}, {"config_name": CONFIG.stem})):
         ours = MMagicInferencer(
-            "dlsr", model_ckpt=str(checkpoint), device="cpu", precision="fp32", **options
+            "dlsr",
+            model_ckpt=str(checkpoint),
+            device="cpu",
+            precision="fp32",
+            runtime=runtime,
+            **options,
         )
         result, image = ours.infer(str(lr), result_out_dir=str(tmp_path / f"{number}/mmagic.png"))
         written = tmp_path / f"{number}/mmagic.png"
@@ -69,6 +81,9 @@ def test_the_same_bytes_everywhere(paired_images, checkpoint, tmp_path):
         assert np.array_equal(image, expected)
         assert result["infer_results"].output.pred_img.shape == (3, 80, 96)
 
+    if runtime == "auto":
+        assert runner.model.generator.model.runtime == "onnxruntime"
+        return
     stock = ImageSuperResolutionInferencer(Config.fromfile(CONFIG), str(checkpoint), "cpu")
     stock(img=str(lr), result_out_dir=str(tmp_path / "stock.png"))
     assert np.array_equal(cv2.imread(str(tmp_path / "stock.png")), expected)
@@ -79,7 +94,8 @@ def test_denoiser_of_gray_images(paired_images, tmp_path):
     meta = {"genotype": network.genotype.to_dict()}
     torch.save({"state_dict": network.state_dict(), "meta": meta}, tmp_path / "net.pth")
     noisy = cv2.imread(str(paired_images / "HR/000.png"), cv2.IMREAD_GRAYSCALE)
-    _, image = MMagicInferencer("hinas", model_ckpt=str(tmp_path / "net.pth")).infer(noisy)
+    ours = MMagicInferencer("hinas", model_ckpt=str(tmp_path / "net.pth"), runtime="torch")
+    _, image = ours.infer(noisy)
     assert image.shape == noisy.shape
     assert np.array_equal(image, Restorer(network)(noisy))
 

@@ -57,7 +57,7 @@ def test_index_range_beyond_the_folder(paired_images, index_range):
 
 
 def test_missing_folder_is_named_with_its_key(paired_images):
-    with pytest.raises(FileNotFoundError, match=r"data_prefix.img.*X3.*dataset_converters"):
+    with pytest.raises(FileNotFoundError, match=r"data_prefix.img.*X3.*mmsrnas data folder"):
         build(paired_images, scale=3)
 
 

@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from mmsrnas.latency import NoisyMeasurementError, measure, measure_all, parse_target
+from mmsrnas.latency import (
+    NoisyMeasurementError,
+    measure,
+    measure_all,
+    parse_target,
+    peak_memory,
+)
 from mmsrnas.latency import measurement as module
 
 TARGET = parse_target("torch:cpu:1:16x16")
@@ -72,3 +78,21 @@ def test_text_says_what_was_measured():
     text = str(measure(nn.Conv2d(3, 8, 3), TARGET, samples=3, max_spread=9))
     assert "ms (median of 3" in text
     assert str(TARGET) in text
+
+
+def test_memory_of_an_image():
+    """Features of 64 channels take 64 MB, twice while the second ones are made."""
+
+    class Net(nn.Module):
+        in_channels = 3
+
+        def forward(self, x):
+            return x[:, :1].repeat(1, 64, 1, 1) * 2
+
+    found = peak_memory(Net(), parse_target("torch:cpu:1:500x500"))
+    assert found is None or 120 < found < 140
+
+
+def test_an_onnx_file_is_for_onnxruntime(tmp_path):
+    with pytest.raises(ValueError, match=r"net\.onnx.* is measured by onnxruntime, not on torch"):
+        measure(tmp_path / "net.onnx", TARGET)

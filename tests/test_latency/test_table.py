@@ -100,7 +100,8 @@ def test_calibration_finds_the_scales():
     table.scales = {"conv": 0.8, "depthwise": 1.5, "pointwise": 1.2, "memory": 0.6, "calls": 0.5}
     measured = {name: table.predict(net) for name, net in networks.items()}
     table.scales = uncalibrated
-    table.calibrate(networks, measured)
+    listed = {name: list_operators(net, target) for name, net in networks.items()}
+    table.calibrate(listed, measured)
     found = [table.predict(net) for net in networks.values()]
     np.testing.assert_allclose(found, list(measured.values()), rtol=0.05)
 

@@ -39,36 +39,36 @@ def test_our_network_beside_one_of_mmagic(run_tool, test_config, tmp_path):
     printed = run_tool(
         "compare.py",
         test_config,
-        *("--model", "tiny", CONFIGS / "dlsr/dlsr_tiny_x2_div2k.py", tiny),
-        *("--model", "EDSR", EDSR, edsr),
+        f"tiny={CONFIGS}/dlsr/dlsr_tiny_x2_div2k.py,{tiny}",
+        f"EDSR={EDSR},{edsr}",
+        CONFIGS / "published_sr.csv",
         *("--out", tmp_path / "out", "--no-latency", "--hr=64x64"),
     )
-    assert "| tiny | 56,268 |" in printed
+    assert "| tiny " in printed and " 56,268 |" in printed
     with open(tmp_path / "out/table.csv", newline="") as file:
-        bicubic, net, other = csv.DictReader(file)
+        bicubic, net, other, *published = csv.DictReader(file)
     assert float(bicubic["Set5/PSNR"]) > 20 > float(net["Set5/PSNR"])  # untrained
     assert (int(net["params"]), int(other["params"])) == (56_268, 1_369_859)
-    assert (tmp_path / "out/tradeoff.png").is_file()
+    assert published[0]["model"] == "CARN (published)"
+    assert "Urban100/PSNR" not in net
+    for picture in ("tradeoff", "crops"):
+        assert (tmp_path / f"out/{picture}.png").is_file()
     assert (tmp_path / "out/table.md").read_text() in printed
 
 
-def test_networks_of_different_scales_are_refused(run_tool, test_config, tmp_path):
-    x2 = save(tmp_path / "x2.pth", DLSRNet())
-    x3 = save(tmp_path / "x3.pth", DLSRNet(upscale_factor=3))
-    with pytest.raises(SystemExit, match="different scales"):
-        run_tool(
-            "compare.py",
-            test_config,
-            *("--model", "a", CONFIGS / "dlsr/dlsr_x2_div2k.py", x2),
-            *("--model", "b", CONFIGS / "dlsr/dlsr_x3_div2k.py", x3),
-        )
-
-
-@pytest.mark.parametrize("name", ["a", "bicubic"])
-def test_a_name_that_is_taken_is_refused(run_tool, test_config, tmp_path, name):
-    x2 = save(tmp_path / "x2.pth", DLSRNet())
-    config = CONFIGS / "dlsr/dlsr_x2_div2k.py"
-    models = [("--model", n, config, x2) for n in ("a", name)]
-    with pytest.raises(SystemExit, match=f"the name '{name}' is taken"):
-        run_tool("compare.py", test_config, *models[0], *models[1], "--out", tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere", "bicubic", "--scale=2"], "IMAGES: no folder 'nowhere'"),
+        (["pairs", "nothing.pth"], "'nothing.pth' does not exist"),
+        (["pairs", "bicubic", "--scale=2", "--target=abacus"], "'abacus' is no runtime"),
+        (["test_set.py", "bicubic", "--scale=3"], "dataset.scale is 2; bicubic has scale 3"),
+    ],
+)
+def test_what_is_refused_before_anything_is_tested(
+    run_tool, test_config, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=message):
+        run_tool("compare.py", *arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out/table.md").exists()

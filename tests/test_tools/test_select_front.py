@@ -9,7 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmsrnas.apis import init_generator
+from mmsrnas.apis.inference import load_network
+from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.costs import Cost
 from mmsrnas.genotypes import DLSRGenotype, load_genotype
 from mmsrnas.models import ElasticNet
@@ -57,13 +58,14 @@ def test_front_and_the_network_of_a_budget(searched, tool, tmp_path):
     tool("derive.py", folder / "supernet.pth", "--max-params", budget, "--out", tmp_path / "g.json")
     genotype = load_genotype(tmp_path / "g.json", "elastic")
     assert str(genotype.to_dict()) == front[-2]["genotype"]
-    cfg = dict(default_scope="mmagic", model=dict(type="BaseEditModel"))
-    generator = dict(type="mmsrnas.ElasticNet", genotype=str(tmp_path / "g.json"))
-    cfg["model"]["generator"] = generator
-    network = init_generator(Config(cfg), tmp_path / "g.pth")
+    # The shared weights are enough, and those that a training with branches starts from.
+    network = load_network(tmp_path / "g.pth")
+    trained = ElasticNet(genotype, reparameterized=True)
+    read_checkpoint(tmp_path / "g.pth").load_into(trained)
     x = torch.rand(1, 3, 9, 7)
     with torch.no_grad():
         torch.testing.assert_close(network(x), supernet(x, genotype))
+        torch.testing.assert_close(trained(x), supernet(x, genotype))
     with pytest.raises(SystemExit, match="out of reach"):
         tool("derive.py", folder / "supernet.pth", "--max-params", 10)
 

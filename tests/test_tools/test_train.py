@@ -82,7 +82,8 @@ def run_tool(name, folder, *arguments):
 def trained(folder):
     """Log of four iterations in mixed precision, and of two more after a resume."""
     train = ("edsr.py", "--work-dir", "work_dirs/edsr", "--cfg-options", *TINY, *SHORT)
-    first = run_tool("train", folder, *train, "train_cfg.max_iters=4", "--amp")
+    flags = ("--amp", "--pictures", "--log-to", "tensorboard")
+    first = run_tool("train", folder, *train, "train_cfg.max_iters=4", *flags)
     time.sleep(1)  # mmengine names the folders of a run by the second
     return first, run_tool("train", folder, *train, "train_cfg.max_iters=6", "--resume")
 
@@ -92,6 +93,9 @@ def test_mmagic_config_trains_in_mixed_precision_and_resumes(trained, folder):
     assert "AutocastOptimWrapper" in first or torch.cuda.is_available()
     assert "resumed epoch: 0, iter: 4" in second
     assert (folder / "work_dirs/edsr/iter_4.pth").is_file()
+    assert list(folder.glob("work_dirs/edsr/*/vis_data/events.out.tfevents.*"))
+    picture = cv2.imread(str(next(folder.glob("work_dirs/edsr/*/vis_data/vis_image/*.png"))))
+    assert picture.shape[1] == 60 + 30 + 60  # truth, input and output
 
 
 def test_checkpoint_is_tested(trained, folder):
@@ -146,6 +150,7 @@ def test_wrong_paths_end_with_a_message(folder, monkeypatch, capsys, tool, argum
         (["--resume", "--work-dir", "data"], "no whole checkpoint in 'data'.*--resume auto"),
         (["--resume", "absent.pth"], "checkpoint absent.pth does not exist"),
         (["--auto-scale-lr"], "base_batch_size"),
+        (["--log-to", "wandb"], "--log-to wandb: it is not installed: pip install wandb"),
         (["--amp", "--cfg-options", "optim_wrapper.type=ApexOptimWrapper"], "ApexOptimWrapper"),
     ],
 )

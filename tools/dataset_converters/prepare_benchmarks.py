@@ -56,7 +56,7 @@ def main() -> None:
             print(f"Warning: {name} is a set of colour images, but those of {images} are gray")
         write_pairs(images, args.out / name, args.scales, args.layout, args.jobs)
     if missing:
-        raise SystemExit(f"Not found in {args.downloads}: {', '.join(missing)} (see docs/data.md)")
+        raise SystemExit(f"Not found in {args.downloads}: {', '.join(missing)}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def find(folder: str, downloads: Path, out: Path) -> Path:
     for layout in LAYOUTS:
         if obtain_folder(f"{layout}/{folder}", [ARCHIVE], downloads, out):
             return out / layout / folder
-    raise SystemExit(f"Neither {ARCHIVE} nor BSDS500/{folder} is in {downloads} (see docs/data.md)")
+    raise SystemExit(f"Neither {ARCHIVE} nor BSDS500/{folder} is in {downloads}")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def main() -> None:
     for part, count in COUNTS.items():
         hr = f"DIV2K_{part}_HR"
         if not obtain_folder(hr, [f"{hr}.zip"], args.downloads, args.out):
-            raise SystemExit(f"Neither {hr} nor {hr}.zip is in {args.downloads} (see docs/data.md)")
+            raise SystemExit(f"Neither {hr} nor {hr}.zip is in {args.downloads}")
         found = len(list_images(args.out / hr))
         if found != count:
             raise SystemExit(f"{hr} has {count} images, but {args.out / hr} holds {found}")

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from mmengine.config import Config
-from torch import nn
 
+from mmsrnas.analysis.derivation import write_inherited
 from mmsrnas.analysis.front_selection import select_front
 from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.costs import BudgetError
-from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.models.elastic.cost import ChainCost
+from mmsrnas.models.paths import NEAR
 from mmsrnas.registry import MODELS
 
 from .budget import Budget
 from .configs import Values
-from .search import Search, derived
+from .search import Search, derived, inherited_of
 
 if TYPE_CHECKING:  # which imports this module
     from .planning import Plan
@@ -50,6 +50,8 @@ DEEPEST = 10
 MAX_DEPTHS = 6
 EVALUATIONS = 160
 CROP = 96
+CONTROLS = 1000
+"""Networks that are drawn for a random one of the right cost."""
 
 
 def plan_search(budget: Budget, upscale_factor: int, seed: int) -> Search:
@@ -132,7 +134,8 @@ def search_config(values: Values, loaders: Values) -> Values:
 def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budget) -> str:
     """Selects the front, and derives the network within the budget, by measurement for a latency.
 
-    Writes ``front``, ``genotype.json`` and ``inherited.pth``, the shared weights with branches.
+    Writes ``front``, ``genotype.json`` and ``genotype.pth``, the shared weights; for a control
+    ``random.json`` and ``random.pth`` too.
 
     Args:
         plan: The plan.
@@ -156,8 +159,12 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     supernet = editor.generator
     supernet.rank(front.ranked(budget.limit))
     found, text = derived(supernet, budget)
-    _write_inherited(supernet.extract(found.genotype).unfold(), plan.inherited)
-    found.genotype.save(plan.genotype, origin)
+    chosen = {plan.genotype: found.genotype}
+    if plan.made_of["control"]:
+        chosen[plan.control] = _control(supernet, budget, plan.made_of["seed"])
+    for path, genotype in chosen.items():
+        write_inherited(supernet, genotype, inherited_of(path))
+        genotype.save(path, origin)
     judged = next(s for s in front.judged if s.genotype == found.genotype)
     return (
         f"Of {len(front.judged)} networks that were judged with shared weights, it is the best "
@@ -165,7 +172,12 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     )
 
 
-def _write_inherited(network: nn.Module, path: Path) -> None:
-    state = {f"generator.{name}": value for name, value in network.state_dict().items()}
-    with atomic_write(path) as partial:
-        torch.save({"state_dict": state, "meta": {}}, partial)
+def _control(supernet: Any, budget: Budget, seed: int) -> ElasticGenotype:
+    """A random network of the space that uses the budget as those do that are derived."""
+    cost = supernet.genotype_cost(budget.cost)
+    rows = supernet.space.random(CONTROLS, torch.Generator().manual_seed(seed))
+    drawn = [
+        genotype for row in rows if cost(genotype := supernet.space.decode(row)) <= budget.limit
+    ]
+    near = [genotype for genotype in drawn if cost(genotype) >= NEAR * budget.limit]
+    return near[0] if near else max(drawn, key=cost)

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from mmsrnas.analysis.measured import within_measured
-from mmsrnas.analysis.scaling import scale_to_budget
+from mmsrnas.analysis.scaling import widest
 from mmsrnas.costs import BudgetError, Cost
 from mmsrnas.registry import MODELS
 
@@ -91,5 +91,8 @@ def _widest(cost: Cost, limit: float, config: dict[str, Any]) -> _Scaled:
     def build(width: int) -> nn.Module:
         return MODELS.build(config | {"mid_channels": width})
 
-    found = scale_to_budget(build, cost, limit, step, step, MAX_WIDTH, ahead=0)
-    return _Scaled(config | {"mid_channels": found.width}, found.network, found.cost)
+    def cost_at(width: int) -> float:
+        return cost.of((*config.items(), width), lambda: build(width))
+
+    width = widest(cost_at, limit, cost.unit, step, step, MAX_WIDTH, ahead=0)
+    return _Scaled(config | {"mid_channels": width}, build(width), cost_at(width))

@@ -19,6 +19,7 @@ from mmsrnas.registry import MODELS
 from . import configs, dlsr, elastic
 from .budget import Budget
 from .handmade import handmade_networks
+from .search import inherited_of
 
 __all__ = ["METHODS", "TASKS", "Plan", "plan"]
 
@@ -26,8 +27,9 @@ METHODS: dict[str, ModuleType] = {"elastic": elastic, "dlsr": dlsr}
 """What plans a search, and derives the network, by method."""
 TASKS = ("sr", "denoise")
 SCALES = (2, 3, 4)
-SHARE = 0.27
-"""Share of the time for search, network and hand-made network; the rest is for trials and tests."""
+SHARE = 0.81
+"""Share of the time for search, network, control and hand-made network, in equal parts; the rest is
+for trials and tests."""
 SIZES = ("num_convs", "num_blocks", "mid_channels")
 LR = 1e-3
 TIMED_STEPS = 7
@@ -79,9 +81,9 @@ class Plan:
         return self.folder / "genotype.json"
 
     @property
-    def inherited(self) -> Path:
-        """File of its shared weights, where the method has them."""
-        return self.folder / "inherited.pth"
+    def control(self) -> Path:
+        """File of the genotype of a random network of the same cost, where one was asked for."""
+        return self.folder / "random.json"
 
     def config(self, name: str) -> Path:
         """Path of a config, e.g. ``'search'`` or ``'train'``."""
@@ -102,6 +104,7 @@ class Plan:
             f"{self.inspection}\nCrops: {crops}.\n"
             f"Budget: {self.made_of['budget']}. Search, {self.made_of['method']}: {self.space}.\n"
             f"Hand-made networks of this cost: {handmade}.\nTrainings: {stages}."
+            + (" A random network is trained like the one that is found." * self.made_of["control"])
         )
 
     def label(self, name: str) -> str:
@@ -121,6 +124,7 @@ def plan(
     hours: float = 1.0,
     sigma: float = 25.0,
     seed: int = 0,
+    control: bool = False,
     progress: bool = False,
 ) -> Plan:
     """Looks at photographs, splits and cuts them, and writes the configs of a search.
@@ -138,6 +142,7 @@ def plan(
         hours: Time of all trainings together.
         sigma: Standard deviation of the noise in 0..255, for ``'denoise'``.
         seed: Of the split and of the trainings.
+        control: Train a random network of the space and cost too.
         progress: Show bars.
 
     Raises:
@@ -145,11 +150,12 @@ def plan(
         ValueError: Too few photographs, an argument that has no meaning, a budget that no network
             meets, or a folder that holds another plan.
     """
-    _check(task, scale, method, hours, sigma)
+    _check(task, scale, method, hours, sigma, control)
     scale = scale if task == "sr" else 1
     made_of = dict(
         photos=str(Path(photos).resolve()), budget=str(budget), task=task, scale=scale,
         method=method, hours=hours, sigma=sigma if task == "denoise" else None, seed=seed,
+        control=control,
     )  # fmt: skip
     out = Path(out)
     init_default_scope("mmagic")
@@ -158,7 +164,7 @@ def plan(
     return made
 
 
-def _check(task: str, scale: int, method: str, hours: float, sigma: float) -> None:
+def _check(task: str, scale: int, method: str, hours: float, sigma: float, control: bool) -> None:
     for option, value, known in (
         ("--method", method, tuple(METHODS)),
         ("--task", task, TASKS),
@@ -169,6 +175,8 @@ def _check(task: str, scale: int, method: str, hours: float, sigma: float) -> No
             raise ValueError(f"{option}: expected one of {expected}, got {value!r}.")
     if task == "denoise" and method != "elastic":
         raise ValueError(f"--task denoise: only --method elastic has it, got {method!r}.")
+    if control and method != "elastic":
+        raise ValueError(f"--control: only --method elastic has it, got {method!r}.")
     if not hours > 0:
         raise ValueError(f"--hours: expected a positive number, got {hours}.")
     if not 0 < sigma <= 255:
@@ -210,10 +218,8 @@ def _made(out: Path, made_of: dict[str, Any], budget: Budget, progress: bool) ->
     loader = _data(made)["train_dataloader"]
     rates = {name: _seconds_per_step(model, loader) for name, model in models.items()}
     rates["search"] *= method.STEPS
-    iters = {
-        name: max(MIN_ITERS, int(SHARE * made_of["hours"] * 3600 / rate))
-        for name, rate in rates.items()
-    }
+    each = SHARE / (3 + made_of["control"]) * made_of["hours"] * 3600
+    iters = {name: max(MIN_ITERS, int(each / rate)) for name, rate in rates.items()}
     seconds = {name: iters[name] * rate for name, rate in rates.items()}
     made = replace(made, iters=iters, seconds=seconds)
     with atomic_write(out / "plan.json") as path:
@@ -263,7 +269,7 @@ def _write_configs(plan: Plan) -> None:
             comment = "Trains the network that was found, from scratch."
             if name == "finetune":
                 comment = "Goes on from the shared weights of the network that was found."
-                lr, change = LR / 2, {"load_from": str(plan.inherited.resolve())}
+                lr, change = LR / 2, {"load_from": str(inherited_of(plan.genotype).resolve())}
         else:
             comment = "Trains a hand-made network of the same cost, which the search has to beat."
         unit_variance = name in plan.handmade or method.UNIT_VARIANCE

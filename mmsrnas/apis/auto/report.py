@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsrnas.analysis.plots import plot_curves, read_scalars
+from mmsrnas.analysis.tables import Row, to_markdown
 from mmsrnas.apis.export import ExportReport
 from mmsrnas.files import atomic_write
+from mmsrnas.sizes import HR_SIZE
 
 from .budget import Budget
-from .comparison import Row
+from .comparison import classical_best, psnr_of
 from .planning import Plan
 
-__all__ = ["SEARCHED", "Result", "classical_best", "write_report"]
+__all__ = ["CONTROL", "SEARCHED", "Result", "write_report"]
 
-SEARCHED = "searched"
+SEARCHED, CONTROL = "searched", "random"
+"""Names of the network that was found, and of a random one of the space that costs as much."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,6 @@ class Result:
     trials: Mapping[str, Mapping[str, float]]
     rows: Sequence[Row]
     shipped: Sequence[ExportReport]
-
-
-def classical_best(rows: Sequence[Row]) -> float:
-    """PSNR in dB of the best method that needs no network."""
-    return max(row["psnr"] for row in rows if "cost" not in row)
 
 
 def write_report(plan: Plan, budget: Budget, result: Result) -> Path:
@@ -68,15 +66,16 @@ def write_report(plan: Plan, budget: Budget, result: Result) -> Path:
     front = "![front](front/front.png)\n" if (plan.folder / "front/front.png").is_file() else ""
     text = f"""# A network for these photographs, within {budget}
 
-{_verdict(plan, result)}
+{_verdict(result)}
 
-{_table(result.rows, budget)}
+{to_markdown(result.rows, HR_SIZE)}
 
 {protocol}, on {plan.crops["test"]} crops of photographs that neither search nor training saw.
 
 {files}
 
-![side by side](side_by_side.png)
+![crops, and below them how far they are from the truth](test/crops.png)
+![quality over cost](test/tradeoff.png)
 
 ## How it was found
 {result.derived}
@@ -90,21 +89,28 @@ def write_report(plan: Plan, budget: Budget, result: Result) -> Path:
 ```
 {plan}
 ```
-The configs are in `configs`; edited, `mmsrnas auto` runs again what they change.
+The configs are in `configs`; edited, `mmsrnas auto` runs again what they change. Whole test images
+are in `test/images`, all numbers in `test/table.csv`.
 """
     with atomic_write(plan.folder / "report.md") as path:
         path.write_text(text)
     return plan.folder / "report.md"
 
 
-def _verdict(plan: Plan, result: Result) -> str:
+def _verdict(result: Result) -> str:
     rows = {row["model"]: row for row in result.rows}
-    own, (name, handmade) = rows[SEARCHED]["psnr"], list(rows.items())[-1]
-    return (
+    own, (name, handmade) = psnr_of(rows[SEARCHED]), list(rows.items())[-1]
+    parts = [
         f"It has {own - classical_best(result.rows):+.2f} dB against the best method without a "
-        f"network and {own - handmade['psnr']:+.2f} dB against {name} of the same budget, a "
-        f"hand-made network that was trained for the same time (the search not counted)."
-    )
+        f"network and {own - psnr_of(handmade):+.2f} dB against {name} of the same budget, a "
+        "hand-made network that was trained for the same time (the search not counted)."
+    ]
+    if CONTROL in rows:
+        parts.append(
+            f"A random network of the space at this cost, with the same training, is "
+            f"{psnr_of(rows[CONTROL]) - own:+.2f} dB away: one seed each."
+        )
+    return " ".join(parts)
 
 
 def _trials(trials: Mapping[str, Mapping[str, float]]) -> str:
@@ -117,17 +123,3 @@ def _trials(trials: Mapping[str, Mapping[str, float]]) -> str:
         return ""
     head = "Short trials on the photographs of the architecture, the best of each was trained:"
     return "\n".join([head, "", *lines])
-
-
-def _table(rows: Sequence[Row], budget: Budget) -> str:
-    head = ["model", "PSNR", "SSIM", "params", budget.cost.unit]
-    lines = [head + (["measured ms"] if budget.is_latency else [])]
-    lines.append(["---"] + ["---:"] * (len(lines[0]) - 1))
-    for row in rows:
-        cells = [row["model"], f"{row['psnr']:.2f}", f"{row['ssim']:.4f}"]
-        cells += [f"{row['params']:,}" if "params" in row else "-"]
-        cells += [budget.amount(row["cost"]) if "cost" in row else "-"]
-        if budget.is_latency:
-            cells += [f"{row['measured_ms']:.2f}" if "measured_ms" in row else "-"]
-        lines.append(cells)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -7,15 +7,17 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmsrnas.analysis.tables import Row
 from mmsrnas.apis.export import ExportReport, export
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import load_genotype
 from mmsrnas.genotypes.drawing import draw_genotype
 
 from .budget import Budget
-from .comparison import Row, compared
+from .comparison import classical_best, compared, psnr_of
 from .planning import Plan
-from .report import SEARCHED, Result, classical_best, write_report
+from .report import CONTROL, SEARCHED, Result, write_report
+from .search import inherited_of
 from .training import chosen_by_trial, train_run
 
 __all__ = ["auto"]
@@ -40,15 +42,15 @@ def auto(plan: Plan, budget: Budget) -> Path:
     init_default_scope("mmagic")
     search = train_run(plan.config("search"), plan.folder / "search")
     derived = _derived(plan, budget, search)
-    inputs = [path for path in (plan.genotype, plan.inherited) if path.is_file()]
+    inputs = [p for p in (plan.genotype, inherited_of(plan.genotype)) if p.is_file()]
     trials = {SEARCHED: chosen_by_trial(plan, plan.method.TRAININGS, inputs)}
     trials["hand-made"] = chosen_by_trial(plan, plan.handmade, ())
     trainings = {kind: next(iter(found)) for kind, found in trials.items()}
     own, handmade = trainings.values()
-    networks = {
-        SEARCHED: train_run(plan.config(own), plan.folder / own, inputs),
-        plan.label(handmade): train_run(plan.config(handmade), plan.folder / handmade),
-    }
+    networks = {SEARCHED: train_run(plan.config(own), plan.folder / own, inputs)}
+    if plan.made_of["control"]:
+        networks[CONTROL] = _train_control(plan, own)
+    networks[plan.label(handmade)] = train_run(plan.config(handmade), plan.folder / handmade)
     rows = compared(plan, budget, networks)
     shipped = _ship(plan, rows, networks[SEARCHED])
     return write_report(plan, budget, Result(derived, trials, rows, shipped))
@@ -68,10 +70,19 @@ def _derived(plan: Plan, budget: Budget, search: Path) -> str:
     return text
 
 
+def _train_control(plan: Plan, own: str) -> Path:
+    """Trains the random network as the one that was found."""
+    weights = inherited_of(plan.control)
+    options = {"model.generator.genotype": str(plan.control.resolve())}
+    if Config.fromfile(plan.config(own)).get("load_from"):
+        options["load_from"] = str(weights.resolve())
+    return train_run(plan.config(own), plan.folder / CONTROL, (plan.control, weights), options)
+
+
 def _ship(plan: Plan, rows: Sequence[Row], checkpoint: Path) -> list[ExportReport]:
     """Exports the network if it is better than what needs none; nothing is shipped otherwise."""
     by_name: Mapping[str, Row] = {row["model"]: row for row in rows}
-    if by_name[SEARCHED]["psnr"] <= classical_best(rows):
+    if psnr_of(by_name[SEARCHED]) <= classical_best(rows):
         return []
     photos = plan.folder / "data/test/HR"
     sigma = plan.made_of["sigma"] or 25.0

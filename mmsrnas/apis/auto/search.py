@@ -1,6 +1,7 @@
 """What a method contributes to a plan."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmsrnas.analysis.derivation import Derived, derive, derive_measured
@@ -8,7 +9,7 @@ from mmsrnas.models.supernet import RankedSupernet
 
 from .budget import MAX_SPREAD, Budget
 
-__all__ = ["Search", "derived"]
+__all__ = ["Search", "derived", "inherited_of"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Search:
     model: dict[str, Any]
     network: dict[str, Any]
     description: str
+
+
+def inherited_of(genotype: Path) -> Path:
+    """File of the shared weights of a genotype, where the method has them."""
+    return genotype.with_suffix(".pth")
 
 
 def derived(supernet: RankedSupernet, budget: Budget) -> tuple[Derived, str]:

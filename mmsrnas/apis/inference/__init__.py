@@ -7,6 +7,7 @@ from .files import Outcome, Plan, plan_files, restore_files
 from .model import LoadedModel, load_model, load_network
 from .pictures import Picture, read_picture, write_picture
 from .restorer import Restorer
+from .runtimes import RuntimeNet, faster, in_runtime
 
 __all__ = [
     "LoadedModel",
@@ -14,6 +15,9 @@ __all__ = [
     "Picture",
     "Plan",
     "Restorer",
+    "RuntimeNet",
+    "faster",
+    "in_runtime",
     "load_model",
     "load_network",
     "plan_files",

@@ -47,6 +47,7 @@ class Outcome:
         failed: Message by source that could not be restored.
         notes: Messages by source about what was changed in reading.
         tiling: How tiles overlap, where an image needed any.
+        runtime: What ran the network, and why not a faster one.
     """
 
     done: list[Path] = field(default_factory=list)
@@ -54,6 +55,7 @@ class Outcome:
     failed: dict[Path, str] = field(default_factory=dict)
     notes: dict[Path, str] = field(default_factory=dict)
     tiling: str | None = None
+    runtime: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The outcome as JSON-serialisable data."""
@@ -63,6 +65,7 @@ class Outcome:
             "failed": {str(path): message for path, message in self.failed.items()},
             "notes": {str(path): message for path, message in self.notes.items()},
             "tiling": self.tiling,
+            "runtime": self.runtime,
         }
 
 
@@ -171,7 +174,7 @@ def restore_files(restorer: Restorer, plan: Plan, progress: bool = True) -> Outc
     Returns:
         What was written, and what could not be restored.
     """
-    outcome = Outcome(kept=plan.kept)
+    outcome = Outcome(kept=plan.kept, runtime=str(restorer.model))
     sizes = {source: _pixels_of(source) for source, _ in plan.pairs}
     total = sum(sizes.values()) / 1e6
     with tqdm(total=round(total, 2), unit="MP", disable=not progress, smoothing=0.1) as bar:

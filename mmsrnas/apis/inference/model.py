@@ -1,13 +1,9 @@
-"""Networks from files: our checkpoints alone, ONNX and OpenVINO files, peers of spandrel."""
+"""Networks from files: our checkpoints alone, exported files, peers of spandrel."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
-import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
@@ -20,32 +16,11 @@ from mmsrnas.checkpoint import (
 )
 from mmsrnas.sizes import in_channels_of, min_size_of, upscale_factor_of
 
-__all__ = ["CARD", "LoadedModel", "generator_config", "load_model", "load_network"]
+from .runtimes import LOADERS, LoadedModel
 
-CARD = "mmsrnas"
-"""Key of the model card among the metadata of an ONNX file."""
+__all__ = ["generator_config", "load_model", "load_network"]
+
 UNIT_RANGE = ({0.0}, {255.0})
-
-
-@dataclass(frozen=True)
-class LoadedModel:
-    """A network that is ready to run.
-
-    Attributes:
-        run: Maps images ``(N, C, H, W)`` in [0, 1] to restored ones, not clamped.
-        upscale_factor: Ratio of output to input size.
-        in_channels: Channels of the images.
-        min_size: Smallest height and width.
-        network: The torch module; None for an ONNX file.
-        card: What an exported file says about itself.
-    """
-
-    run: Callable[[Tensor], Tensor]
-    upscale_factor: int
-    in_channels: int
-    min_size: int
-    network: nn.Module | None
-    card: Mapping[str, Any]
 
 
 def load_model(
@@ -54,9 +29,9 @@ def load_model(
     """Makes a network ready from a file alone.
 
     Args:
-        model: A checkpoint of ours (with the config or genotype that it carries), an ``.onnx`` or
-            OpenVINO ``.xml`` file, weights of a network that spandrel knows, the work dir of a
-            run, or a network.
+        model: A checkpoint of ours (with the config or genotype that it carries), an ``.onnx``,
+            OpenVINO ``.xml`` or ncnn ``.param`` file, weights of a network that spandrel knows, the
+            work dir of a run, or a network.
         config: Config of the network, for a checkpoint that does not say what it is.
 
     Raises:
@@ -64,7 +39,7 @@ def load_model(
         ValueError: The file does not tell its network, or tells another one than ``config``.
     """
     if not isinstance(model, nn.Module):
-        loader = _LOADERS.get(Path(model).suffix.lower())
+        loader = LOADERS.get(Path(model).suffix.lower())
         if loader:
             if not Path(model).is_file():
                 raise FileNotFoundError(f"MODEL: '{model}' does not exist.")
@@ -209,66 +184,3 @@ class SpandrelNet(nn.Module):
         if any(pad):
             x = nn.functional.pad(x, (0, pad[0], 0, pad[1]), "replicate")
         return self.net(x)[..., : height * scale, : width * scale]
-
-
-def _load_onnx(path: Path) -> LoadedModel:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "MODEL: an .onnx file needs the package 'onnxruntime': pip install onnxruntime"
-        ) from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3
-    try:
-        providers = onnxruntime.get_available_providers()
-        session = onnxruntime.InferenceSession(str(path), options, providers)
-    except Exception as error:  # onnxruntime has an exception of its own for every status
-        raise ValueError(f"MODEL: '{path}' is no ONNX file that runs: {error}") from None
-    (entry, *others), outputs = session.get_inputs(), session.get_outputs()
-    if others or len(outputs) != 1 or len(entry.shape) != 4:
-        raise ValueError(
-            f"MODEL: '{path}' must map one image (N, C, H, W) to one image; it has inputs "
-            f"{[i.shape for i in session.get_inputs()]} and {len(outputs)} outputs."
-        )
-    kind = np.float16 if entry.type == "tensor(float16)" else np.float32
-
-    def run(x: Tensor) -> Tensor:
-        (y,) = cast(Any, session.run(None, {entry.name: x.numpy().astype(kind)}))
-        return torch.from_numpy(y.astype(np.float32))
-
-    text = session.get_modelmeta().custom_metadata_map.get(CARD)
-    card = json.loads(text) if text else {}
-    channels = entry.shape[1] if isinstance(entry.shape[1], int) else 3
-    probe = torch.zeros(1, channels, 48, 48)
-    scale = card.get("scale") or run(probe).shape[-1] // 48
-    return LoadedModel(run, scale, channels, card.get("min_size", 1), None, card)
-
-
-def _load_openvino(path: Path) -> LoadedModel:
-    try:
-        import openvino  # pyright: ignore[reportMissingImports]  (an optional package)
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "MODEL: an .xml file of OpenVINO needs the package 'openvino': pip install openvino"
-        ) from None
-    core = openvino.Core()
-    model = core.read_model(str(path))
-    card = {}
-    if model.has_rt_info([CARD]):
-        card = json.loads(model.get_rt_info([CARD]).astype(str))
-    config = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(model, "CPU", config).create_infer_request()
-
-    def run(x: Tensor) -> Tensor:
-        result = request.infer([np.ascontiguousarray(x.numpy())])
-        return torch.from_numpy(np.array(next(iter(result.values())), np.float32))
-
-    shape = model.inputs[0].get_partial_shape()
-    channels = shape[1].get_length() if shape[1].is_static else 3
-    scale = card.get("scale") or run(torch.zeros(1, channels, 48, 48)).shape[-1] // 48
-    return LoadedModel(run, scale, channels, card.get("min_size", 1), None, card)
-
-
-_LOADERS = {".onnx": _load_onnx, ".xml": _load_openvino}

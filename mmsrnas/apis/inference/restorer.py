@@ -14,8 +14,9 @@ import torch
 from mmengine.config import Config
 from torch import Tensor, nn
 
-from .model import LoadedModel, load_model
+from .model import load_model
 from .pictures import Picture, read_picture, write_picture
+from .runtimes import RUNTIMES, LoadedModel, faster, in_runtime
 from .tiling import FOREIGN_BYTES, Halo, Tile, find_halo, peak_bytes_per_pixel, split
 
 __all__ = ["MAX_MEMORY", "PRECISIONS", "Restorer"]
@@ -24,8 +25,12 @@ MAX_MEMORY = 2 << 30
 """Bytes that the process may take where nothing else is said."""
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MIN_TILE = 96
-HEADROOM = 1.75
-"""Memory that a pass takes, as a multiple of its features: measured 1.35 to 1.62."""
+HEADROOM = {"torch": 1.75, "onnxruntime": 2.5, "openvino": 2.5, "ncnn": 1.75}
+"""Memory that a pass takes, as a multiple of its features in torch.
+
+Measured for DLSR and elastic: torch 1.06 to 1.63; onnxruntime 0.23 to 1.12 for one image, and up to
+2.1 for tiles of several sizes, whose memory it keeps; OpenVINO 0.4 to 1.5 for one image.
+"""
 MIN_AGREEMENT = 65.0
 """PSNR in dB of half precision against float32: worth 0.01 dB to a network with 38 dB."""
 
@@ -40,18 +45,21 @@ class Restorer:
             :func:`~mmsrnas.apis.inference.load_model` takes it.
         config: Config of the network, for a checkpoint that does not say what it is.
         device: Device as torch names it; a GPU where there is one if None.
-        precision: ``'fp32'`` runs the network as a test does, and gives the bytes of its images.
-            ``'auto'`` stores the weights channels-last, which may round a value the other way, and
-            takes half precision where the hardware computes in it and this network agrees with
-            float32 to 65 dB.
+        precision: ``'auto'`` takes half precision where the hardware computes in it and this
+            network agrees with float32 to 65 dB; ``'fp32'``, ``'bf16'`` and ``'fp16'`` do as said.
+        runtime: What runs a network of torch. ``'auto'`` takes the fastest that is installed for
+            files in float32 on a CPU, after a comparison with torch; a network that is handed over
+            as a module stays in torch, as its weights may change. ``'torch'`` with ``'fp32'`` is
+            the plain network. Others may round a value the other way.
         max_memory: Bytes that the process may take; images that need more are done in tiles.
         tile: Height and width of the tiles with their halo, in pixels, instead of ``max_memory``.
 
     Attributes:
-        model: The network, its scale and its channels.
+        model: The network, its scale and its channels, and what runs it.
 
     Raises:
-        ValueError: An argument has no meaning, or the file does not tell its network.
+        ValueError: An argument has no meaning, the file does not tell its network, or the runtime
+            does not do what torch does.
         FileNotFoundError: There is no such file.
     """
 
@@ -63,7 +71,10 @@ class Restorer:
         precision: str = "auto",
         max_memory: int = MAX_MEMORY,
         tile: int | None = None,
+        runtime: str = "auto",
     ) -> None:
+        if runtime not in RUNTIMES:
+            raise ValueError(f"runtime: expected one of {', '.join(RUNTIMES)}, got {runtime!r}.")
         if precision not in PRECISIONS:
             raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}: {precision!r}.")
         if tile is not None and tile < MIN_TILE:
@@ -79,9 +90,24 @@ class Restorer:
         self.max_memory, self.tile = max_memory, tile
         network: Any = self.model.network
         if network is not None:
-            layout = torch.preserve_format if precision == "fp32" else torch.channels_last
-            network.to(self.device, memory_format=layout)
+            network.to(self.device)
         self.dtype = self._choose_dtype(precision)
+        if network is None and runtime not in ("auto", self.model.runtime):
+            raise ValueError(f"runtime: '{model}' is a file of {self.model.runtime}.")
+        if network is not None and runtime != "torch":
+            self._choose_runtime(runtime, given=isinstance(model, nn.Module))
+        if network is not None and self.model.runtime == "torch" and precision != "fp32":
+            network.to(memory_format=torch.channels_last)
+
+    def _choose_runtime(self, runtime: str, given: bool) -> None:
+        plain = self.device.type == "cpu" and self.dtype == torch.float32
+        if runtime == "auto":
+            if plain and not given:
+                self.model = faster(self.model)
+        elif plain:
+            self.model = in_runtime(self.model, runtime)
+        else:
+            raise ValueError(f"runtime: {runtime} runs in float32 on the CPU alone; take 'auto'.")
 
     def _choose_dtype(self, precision: str) -> torch.dtype:
         """The type of the convolutions."""
@@ -105,17 +131,22 @@ class Restorer:
         card = self.model.card
         if "halo" in card:
             return Halo(card["halo"], card["tile_difference"])
+        run = self._run
+        if self.device.type == "cpu" and self.dtype == torch.float32:
+            run = self.model.network or run  # another runtime may swallow a NaN
         return find_halo(
-            self._run, self.model.in_channels, self.model.upscale_factor, self.model.min_size
+            run, self.model.in_channels, self.model.upscale_factor, self.model.min_size
         )
 
     @cached_property
     def _bytes_per_pixel(self) -> float:
+        """Memory that a pass takes per pixel of its image."""
+        headroom = HEADROOM[self.model.runtime]
         if self.model.network is None:
-            return self.model.card.get("bytes_per_pixel", FOREIGN_BYTES)
+            return headroom * self.model.card.get("bytes_per_pixel", FOREIGN_BYTES)
         # Autocast keeps the features in half precision, and some operators and copies in full.
         share = 1.0 if self.dtype == torch.float32 else 0.75
-        return share * peak_bytes_per_pixel(self.model.network, self.model.in_channels)
+        return headroom * share * peak_bytes_per_pixel(self.model.network, self.model.in_channels)
 
     def _tile_for(self, image: np.ndarray) -> int:
         """Largest side of a tile that the memory allows, for one image.
@@ -133,12 +164,12 @@ class Restorer:
             encoded = result * 4 / 3
             available = self.max_memory - _resident_bytes() - result - encoded
         planes = 3 if image.shape[2] > self.model.in_channels else 1
-        side = int(math.sqrt(max(available, 0) / (planes * HEADROOM * self._bytes_per_pixel)))
+        side = int(math.sqrt(max(available, 0) / (planes * self._bytes_per_pixel)))
         if max(image.shape[:2]) <= side or max(image.shape[:2]) <= MIN_TILE:
             return max(image.shape[:2])
         if side < MIN_TILE:
             needed = self.max_memory - available
-            needed += planes * HEADROOM * self._bytes_per_pixel * MIN_TILE**2
+            needed += planes * self._bytes_per_pixel * MIN_TILE**2
             raise MemoryError(
                 f"an image of {image.shape[0]}x{image.shape[1]} pixels needs max_memory of at "
                 f"least {needed / 2**30:.2f} GiB, of which the program itself takes "

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -13,7 +15,7 @@ from .operator import Operator
 
 __all__ = ["Operator", "empty_operator", "list_operators", "prepare", "prepare_operator"]
 
-_RUNTIMES = {
+_RUNTIMES: dict[str, Any] = {
     "torch": torch_runtime,
     "torch.compile": torch_runtime,
     "onnxruntime": onnx_runtime,
@@ -22,8 +24,14 @@ _RUNTIMES = {
 
 
 @contextmanager
-def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
-    """Makes a network ready on a target; yields what runs it once on one image."""
+def prepare(network: nn.Module | Path, target: Target) -> Iterator[Callable[[], None]]:
+    """Makes a network, or an ONNX file, ready on a target; yields what runs it once on one image.
+
+    Raises:
+        ValueError: It is a file, and the runtime is not onnxruntime.
+    """
+    if isinstance(network, Path) and target.runtime != "onnxruntime":
+        raise ValueError(f"'{network}': an ONNX file is measured by onnxruntime, not on {target}.")
     with _RUNTIMES[target.runtime].prepare(network, target) as call:
         yield call
 

@@ -60,15 +60,19 @@ def _session(model: str | bytes, threads: int, optimised: Path | None = None) ->
 
 
 @contextmanager
-def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
-    """Makes a network ready; yields what runs it once."""
+def prepare(network: nn.Module | Path, target: Target) -> Iterator[Callable[[], None]]:
+    """Makes a network, or a file, ready; yields what runs it once."""
     with tempfile.TemporaryDirectory() as folder:
-        size = (in_channels_of(network), *target.input_size)
-        session = _session(
-            str(write_onnx(network, Path(folder) / "network.onnx", size)), target.threads
-        )
-    image = np.random.rand(1, *size).astype(np.float32)
-    yield lambda: session.run(None, {"input": image})
+        path = network
+        if isinstance(network, nn.Module):
+            size = (in_channels_of(network), *target.input_size)
+            path = write_onnx(network, Path(folder) / "network.onnx", size)
+        session = _session(str(path), target.threads)
+    (entry,) = session.get_inputs()
+    channels = entry.shape[1] if isinstance(entry.shape[1], int) else 3
+    kind = np.float16 if entry.type == "tensor(float16)" else np.float32
+    image = np.random.rand(1, channels, *target.input_size).astype(kind)
+    yield lambda: session.run(None, {entry.name: image})
 
 
 def list_operators(

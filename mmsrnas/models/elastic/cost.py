@@ -1,10 +1,6 @@
 """What elastic networks cost, from what the smallest of them cost."""
 
-from collections.abc import Callable
-from functools import cache
-
-from torch import nn
-
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import ElasticGenotype
 
 from .network import ElasticNet
@@ -20,17 +16,18 @@ class ChainCost:
     exactly, latency as far as it is predicted by a sum over operators.
 
     Args:
-        cost: The cost of a network, say a :class:`~mmsrnas.costs.Cost`.
+        cost: The cost; a later calibration counts.
     """
 
-    def __init__(self, cost: Callable[[nn.Module], float]) -> None:
-        self._cost = cache(lambda genotype: cost(ElasticNet(genotype)))
+    def __init__(self, cost: Cost) -> None:
+        self._cost = cost
 
     def __call__(self, genotype: ElasticGenotype) -> float:
         """The cost of a genotype."""
 
         def chain(ops: tuple[str, ...], widths: tuple[int, ...]) -> float:
-            return self._cost(genotype.replace(ops=ops, widths=widths))
+            small = genotype.replace(ops=ops, widths=widths)
+            return self._cost.of(("elastic", small), lambda: ElasticNet(small))
 
         first = genotype.widths[0]
         plain = "conv_3x3"

@@ -1,12 +1,13 @@
 """The elastic supernet: the weights of all depths, widths and operations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mmsrnas.costs import Cost
 from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.models.paths import RankedPaths
 from mmsrnas.registry import MODELS
@@ -112,7 +113,7 @@ class ElasticSupernet(RankedPaths):
         sizes = [str(KERNEL_SIZES[op]) for op in genotype.ops]
         return [self.stem, *(cells[i][size] for i, size in enumerate(sizes)), self.head]
 
-    def genotype_cost(self, cost: Callable[[nn.Module], float]) -> ChainCost:
+    def genotype_cost(self, cost: Cost) -> ChainCost:
         """The cost of genotypes from that of a few small networks."""
         return ChainCost(cost)
 

@@ -12,6 +12,7 @@ from networks import Nearest, nearest
 
 from mmsrnas.apis.inference import Restorer, plan_files, read_picture, restore_files
 
+RUNTIME = ("--runtime", "torch")
 IMAGE = np.random.default_rng(0).integers(0, 256, (20, 24, 3), np.uint8)
 
 
@@ -121,7 +122,7 @@ def test_command(folder, tiny, tmp_path, monkeypatch, capsys):
     from mmsrnas import __main__ as command
 
     def run(*args):
-        monkeypatch.setattr(sys, "argv", ["mmsrnas", "infer", *map(str, args)])
+        monkeypatch.setattr(sys, "argv", ["mmsrnas", "infer", *map(str, args), *RUNTIME])
         monkeypatch.setattr(sys, "path", list(sys.path))
         monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
         command.main()
@@ -134,7 +135,8 @@ def test_command(folder, tiny, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match=r"^error: OUT: 3 of 4 files are there already"):
         run(tiny[0], folder, out)
     run(tiny[0], folder / "a.png", tmp_path / "b.png", "--max-memory", "4G", "--tile", "96")
-    assert "1 restored" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1 restored" in printed and "Runtime: torch." in printed
     with pytest.raises(SystemExit) as end:
         run(tiny[0], folder, out, "--max-memory", "much")
     assert end.value.code == 2 and "usage: mmsrnas infer" in capsys.readouterr().err

@@ -122,7 +122,7 @@ def test_half_precision_is_taken_only_where_it_agrees(monkeypatch):
 
 def test_checkpoint_alone(tiny):
     path, network = tiny
-    assert np.array_equal(Restorer(path)(SMALL), Restorer(network)(SMALL))
+    assert np.array_equal(Restorer(path, runtime="torch")(SMALL), Restorer(network)(SMALL))
 
 
 @pytest.mark.parametrize("content", ["genotype", "generator"])
@@ -133,7 +133,8 @@ def test_weights_with_a_genotype_or_with_the_arguments_of_their_network(tmp_path
         meta = {"generator": {"type": "mmsrnas.HiNASNet", "genotype": network.genotype.to_dict()}}
     torch.save({"state_dict": network.state_dict(), "meta": meta}, tmp_path / "w.pth")
     gray = SMALL[..., 0]
-    assert np.array_equal(Restorer(tmp_path / "w.pth")(gray), Restorer(network)(gray))
+    found = Restorer(tmp_path / "w.pth", runtime="torch")
+    assert np.array_equal(found(gray), Restorer(network)(gray))
 
 
 def test_files_that_do_not_tell_their_network(tmp_path, tiny):
@@ -179,7 +180,7 @@ def test_weights_of_a_network_that_spandrel_knows(tmp_path):
     network = module.SRVGGNetCompact(num_feat=8, num_conv=1, upscale=2).eval()
     torch.save(network.state_dict(), tmp_path / "compact.pth")
     assert spandrel.ModelLoader().load_from_file(tmp_path / "compact.pth").scale == 2
-    found = Restorer(tmp_path / "compact.pth")
+    found = Restorer(tmp_path / "compact.pth", runtime="torch")
     assert (found.model.upscale_factor, found.model.in_channels) == (2, 3)
     network.upscale_factor, network.in_channels = 2, 3
     assert np.array_equal(found(SMALL), Restorer(network)(SMALL))
