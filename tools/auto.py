@@ -7,6 +7,7 @@ interpolation is not shipped.
 
 import argparse
 import sys
+from contextlib import redirect_stdout
 
 from mmsrnas.command import failing_cleanly, plan_of, plan_parser
 
@@ -22,7 +23,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Plans, and does everything."""
     args = parse_args()
-    with failing_cleanly():
+    # What is printed in between, logs of mmengine too, is not for a program that reads the result.
+    with failing_cleanly(), redirect_stdout(sys.stderr):
         made, budget = plan_of(args)
         print(made, file=sys.stderr)
         if args.dry_run:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -148,7 +149,7 @@ def compare(
     for contender in contenders:
         key = _hash(shared, contender.name, contender.upscale_factor, contender.fingerprint)
         if key not in known:
-            print(f"Testing {contender.name} ...", flush=True)
+            print(f"Testing {contender.name} ...", file=sys.stderr, flush=True)
             try:
                 row = {"model": contender.name} | cost_of(contender, hr_size, target, max_spread)
                 row |= evaluate(contender, test_cfg, result.folder)

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -171,10 +171,20 @@ def choose_widths(
         BudgetError: Even the smallest widths cost more.
         ValueError: The budget is not positive, or there is no group.
     """
-    widths = _within(cost, options, budget, lambda limit: _greedy(cost, options, curves, limit))
-    if cost.cost.type == "latency":
-        widths = _filled(cost, options, curves, widths, budget)
-    return widths
+    budget, best = _checked(cost, options, budget)
+    if cost.exact(cost.full_widths) <= budget:
+        return cost.full_widths
+    most, limit = cost.exact(best), budget
+    for number in range(MAX_ROUNDS):
+        widths = _greedy(cost, options, curves, limit)
+        exact = cost.exact(widths)
+        if exact <= budget and exact > most:
+            best, most = widths, exact
+        if FILLED * budget <= exact <= budget or cost.cost.type != "latency":
+            break
+        # What the sum over convolutions leaves out hardly changes from one choice to the next.
+        limit = budget - (exact - cost(widths)) - number * STEP_DOWN * max(0.0, exact - budget)
+    return _filled(cost, options, curves, best, budget) if cost.cost.type == "latency" else best
 
 
 def scaled_widths(cost: GroupCost, options: Sequence[Sequence[int]], budget: float) -> Widths:
@@ -192,6 +202,7 @@ def scaled_widths(cost: GroupCost, options: Sequence[Sequence[int]], budget: flo
         BudgetError: Even the smallest widths cost more.
         ValueError: The budget is not positive, or there is no group.
     """
+    budget, narrowest = _checked(cost, options, budget)
 
     def scaled(share: float) -> Widths:
         return tuple(
@@ -199,43 +210,24 @@ def scaled_widths(cost: GroupCost, options: Sequence[Sequence[int]], budget: flo
             for widths, full in zip(options, cost.full_widths, strict=True)
         )
 
-    def largest(limit: float) -> Widths:
-        candidates = dict.fromkeys(scaled(step / 200) for step in range(200, -1, -1))
-        return next(
-            (widths for widths in candidates if cost(widths) <= limit),
-            tuple(widths[0] for widths in options),
-        )
-
-    return _within(cost, options, budget, largest)
+    candidates = dict.fromkeys(scaled(step / 200) for step in range(200, -1, -1))
+    # The sum over convolutions of milliseconds is off by more than from one width to the next.
+    price = cost.exact if cost.cost.type == "latency" else cost
+    return next((w for w in candidates if price(w) <= budget), narrowest)
 
 
-def _within(
-    cost: GroupCost,
-    options: Sequence[Sequence[int]],
-    budget: float,
-    choose: Callable[[float], Widths],
-) -> Widths:
-    """The choice at the largest limit for which the very network keeps to the budget."""
+def _checked(
+    cost: GroupCost, options: Sequence[Sequence[int]], budget: float
+) -> tuple[float, Widths]:
+    """The budget, and the smallest widths, which keep to it."""
     budget = positive_budget(budget, cost.unit)
     if not options:
         raise ValueError("the network has no channels that can be removed.")
-    if cost.exact(cost.full_widths) <= budget:
-        return cost.full_widths
     narrowest = tuple(widths[0] for widths in options)
     least = cost.exact(narrowest)
     if least > budget:
         raise BudgetError(budget, least, cost.unit, "the network with the smallest widths")
-    best, most, limit = narrowest, least, budget
-    for number in range(MAX_ROUNDS):
-        widths = choose(limit)
-        exact = cost.exact(widths)
-        if exact <= budget and exact > most:
-            best, most = widths, exact
-        if FILLED * budget <= exact <= budget or cost.cost.type != "latency":
-            break
-        # What the sum over convolutions leaves out hardly changes from one choice to the next.
-        limit = budget - (exact - cost(widths)) - number * STEP_DOWN * max(0.0, exact - budget)
-    return best
+    return budget, narrowest
 
 
 def _filled(

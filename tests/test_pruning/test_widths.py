@@ -59,6 +59,11 @@ def test_milliseconds_are_kept_and_used(net, groups, latency, share):
     curves = damage_curves(net, groups, score_channels(net, groups, "l1"), options)
     budget = share * cost.exact(cost.full_widths)
     assert latency(cost.pruned(scaled_widths(cost, options, budget))) <= budget
+    halves = tuple(
+        min(o, key=lambda w, f=full: abs(w - f / 2))
+        for o, full in zip(options, cost.full_widths, strict=True)
+    )
+    assert scaled_widths(cost, options, cost.exact(halves)) == halves
     chosen = choose_widths(cost, options, curves, budget)
     assert 0.8 * budget < latency(cost.pruned(chosen)) <= budget
     with pytest.raises(
