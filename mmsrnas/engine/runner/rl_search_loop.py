@@ -285,7 +285,7 @@ def equal_shares(costs: Sequence[float], processes: int) -> list[list[int]]:
         processes: Number of shares.
 
     Returns:
-        For each process the indices of its jobs.
+        For each process the indices of its jobs, ascending.
     """
     shares: list[list[int]] = [[] for _ in range(processes)]
     totals = [0.0] * processes
@@ -293,7 +293,7 @@ def equal_shares(costs: Sequence[float], processes: int) -> list[list[int]]:
         least = totals.index(min(totals))
         shares[least].append(index)
         totals[least] += costs[index]
-    return shares
+    return [sorted(share) for share in shares]
 
 
 class _TurnStream:
