@@ -161,7 +161,7 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     found, text = derived(supernet, budget)
     chosen = {plan.genotype: found.genotype}
     if plan.made_of["control"]:
-        chosen[plan.control] = _control(supernet, budget, plan.made_of["seed"])
+        chosen[plan.control] = _control(supernet, found.genotype, budget, plan.made_of["seed"])
     for path, genotype in chosen.items():
         write_inherited(supernet, genotype, inherited_of(path))
         genotype.save(path, origin)
@@ -172,12 +172,13 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     )
 
 
-def _control(supernet: Any, budget: Budget, seed: int) -> ElasticGenotype:
-    """A random network of the space that uses the budget as those do that are derived."""
+def _control(supernet: Any, found: ElasticGenotype, budget: Budget, seed: int) -> ElasticGenotype:
+    """A random network of the space, another than was found, that uses the budget as that does."""
     cost = supernet.genotype_cost(budget.cost)
     rows = supernet.space.random(CONTROLS, torch.Generator().manual_seed(seed))
-    drawn = [
-        genotype for row in rows if cost(genotype := supernet.space.decode(row)) <= budget.limit
-    ]
-    near = [genotype for genotype in drawn if cost(genotype) >= NEAR * budget.limit]
-    return near[0] if near else max(drawn, key=cost)
+    others = [g for g in dict.fromkeys(map(supernet.space.decode, rows)) if g != found]
+    within = [g for g in others if cost(g) <= budget.limit]
+    near = [g for g in within if cost(g) >= NEAR * budget.limit]
+    if near:
+        return near[0]
+    return max(within, key=cost) if within else min(others, key=cost)
