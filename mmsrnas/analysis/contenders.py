@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from mmsrnas.apis.config import read_config
 from mmsrnas.apis.generator import init_generator
-from mmsrnas.apis.inference import LoadedModel, load_model
+from mmsrnas.apis.inference import load_model
+from mmsrnas.apis.inference.runtimes import RuntimeNet
 from mmsrnas.checkpoint import find_checkpoint, read_checkpoint
 from mmsrnas.datasets import imresize
 from mmsrnas.sizes import in_channels_of, upscale_factor_of
@@ -25,6 +26,7 @@ __all__ = [
     "Classical",
     "Contender",
     "classical",
+    "classical_words",
     "load_contenders",
     "network_contender",
 ]
@@ -87,7 +89,7 @@ def classical(word: str, scale: int, sigma: float = 25.0) -> Contender:
     Raises:
         ValueError: The word has no meaning at this scale.
     """
-    words = ENLARGING if scale > 1 else DENOISING
+    words = classical_words(scale)
     if word not in words:
         raise ValueError(f"MODEL: at scale {scale} expected {' or '.join(words)}, got '{word}'.")
     run = nn.Identity() if word == "noisy" else Classical(partial(_FUNCTIONS[word], scale, sigma))
@@ -113,6 +115,11 @@ _FUNCTIONS: dict[str, Callable[[int, float, np.ndarray], np.ndarray]] = {
     "nlm": _nlm,
 }
 ENLARGING, DENOISING = ("bicubic", "lanczos"), ("noisy", "nlm")
+
+
+def classical_words(scale: int) -> tuple[str, str]:
+    """What :func:`classical` knows at a scale; the first is the image as it comes."""
+    return ENLARGING if scale > 1 else DENOISING
 
 
 def load_contenders(
@@ -149,7 +156,7 @@ def load_contenders(
     if len(set(channels.values())) > 1:
         raise ValueError(f"MODEL: they read different numbers of channels: {_listed(channels)}.")
     (scale,) = set(scales.values())
-    first = ENLARGING[0] if scale > 1 else DENOISING[0]
+    first = classical_words(scale)[0]
     found = [classical(word, scale, sigma) for word in dict.fromkeys([first, *words])] + networks
     names = [c.name for c in found]
     for name in names:
@@ -188,7 +195,7 @@ def _of_file(name: str, source: str) -> Contender:
         return network_contender(name, model.network, _digest(str(file)))
     timed = Path(source) if source.lower().endswith(".onnx") else None
     scale, channels = model.upscale_factor, model.in_channels
-    return Contender(name, _File(model), scale, channels, timed, fingerprint=_digest(source))
+    return Contender(name, RuntimeNet(model), scale, channels, timed, fingerprint=_digest(source))
 
 
 def network_contender(
@@ -207,22 +214,6 @@ def network_contender(
     """
     scale, channels = upscale_factor_of(network), in_channels_of(network)
     return Contender(name, network, scale, channels, network, preprocessor, fingerprint)
-
-
-class _File(nn.Module):
-    """A file of a runtime as a network.
-
-    Args:
-        model: What was loaded; it runs on the CPU.
-    """
-
-    def __init__(self, model: LoadedModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Restores images ``(N, C, H, W)`` in [0, 1]."""
-        return self.model.run(x.cpu()).to(x.device)
 
 
 def _digest(file: str, *options: Any) -> str:

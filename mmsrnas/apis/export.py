@@ -28,7 +28,7 @@ from mmsrnas.sizes import in_channels_of, min_size_of, upscale_factor_of
 
 from .generator import folded
 from .inference.model import generator_config, load_model, load_network
-from .inference.runtimes import CARD
+from .inference.runtimes import CARD, optional_package
 from .inference.tiling import find_halo, peak_bytes_per_pixel
 from .onnx import OnnxError, export_checked_onnx
 
@@ -334,12 +334,7 @@ def _write_weights(network: nn.Module, card: dict[str, Any], path: Path) -> None
 
 
 def _write_openvino(network: nn.Module, card: dict[str, Any], path: Path) -> None:
-    try:
-        import openvino  # pyright: ignore[reportMissingImports]  (an optional package)
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "OUT: an .xml file of OpenVINO needs the package 'openvino': pip install openvino"
-        ) from None
+    openvino = optional_package("openvino", "OUT: an .xml file of OpenVINO")
     with tempfile.TemporaryDirectory() as folder:
         onnx_file = Path(folder) / "network.onnx"
         export_checked_onnx(network, onnx_file)

@@ -171,10 +171,10 @@ def choose_widths(
         BudgetError: Even the smallest widths cost more.
         ValueError: The budget is not positive, or there is no group.
     """
-    budget, best = _checked(cost, options, budget)
+    best, most = _narrowest(cost, options, budget)
     if cost.exact(cost.full_widths) <= budget:
         return cost.full_widths
-    most, limit = cost.exact(best), budget
+    limit = budget
     for number in range(MAX_ROUNDS):
         widths = _greedy(cost, options, curves, limit)
         exact = cost.exact(widths)
@@ -202,7 +202,7 @@ def scaled_widths(cost: GroupCost, options: Sequence[Sequence[int]], budget: flo
         BudgetError: Even the smallest widths cost more.
         ValueError: The budget is not positive, or there is no group.
     """
-    budget, narrowest = _checked(cost, options, budget)
+    narrowest, _ = _narrowest(cost, options, budget)
 
     def scaled(share: float) -> Widths:
         return tuple(
@@ -216,10 +216,10 @@ def scaled_widths(cost: GroupCost, options: Sequence[Sequence[int]], budget: flo
     return next((w for w in candidates if price(w) <= budget), narrowest)
 
 
-def _checked(
+def _narrowest(
     cost: GroupCost, options: Sequence[Sequence[int]], budget: float
-) -> tuple[float, Widths]:
-    """The budget, and the smallest widths, which keep to it."""
+) -> tuple[Widths, float]:
+    """The smallest widths and what they cost, which is within the budget."""
     budget = positive_budget(budget, cost.unit)
     if not options:
         raise ValueError("the network has no channels that can be removed.")
@@ -227,7 +227,7 @@ def _checked(
     least = cost.exact(narrowest)
     if least > budget:
         raise BudgetError(budget, least, cost.unit, "the network with the smallest widths")
-    return budget, narrowest
+    return narrowest, least
 
 
 def _filled(

@@ -7,7 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mmsrnas.analysis.compare import compare
-from mmsrnas.analysis.contenders import load_contenders
+from mmsrnas.analysis.contenders import classical_words, load_contenders
 from mmsrnas.analysis.tables import Row
 from mmsrnas.files import atomic_write
 
@@ -33,8 +33,7 @@ def compared(plan: Plan, budget: Budget, networks: Mapping[str, Path]) -> list[R
     Raises:
         RuntimeError: The test of a network failed.
     """
-    words = ("bicubic", "lanczos") if plan.scale > 1 else ("noisy", "nlm")
-    texts = [*words, *(f"{name}={path}" for name, path in networks.items())]
+    texts = [*classical_words(plan.scale), *(f"{name}={path}" for name, path in networks.items())]
     contenders = load_contenders(texts, plan.scale, plan.made_of["sigma"] or 25.0)
     found = compare(
         contenders,

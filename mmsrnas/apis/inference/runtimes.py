@@ -1,6 +1,5 @@
 """What runs a network: torch, or another runtime from a file."""
 
-import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping
@@ -16,8 +15,18 @@ from torch import Tensor, nn
 import mmsrnas
 from mmsrnas.apis.onnx import export_onnx
 from mmsrnas.files import atomic_write
+from mmsrnas.pruning.fingerprint import fingerprint
 
-__all__ = ["CARD", "LOADERS", "RUNTIMES", "LoadedModel", "RuntimeNet", "faster", "in_runtime"]
+__all__ = [
+    "CARD",
+    "LOADERS",
+    "RUNTIMES",
+    "LoadedModel",
+    "RuntimeNet",
+    "faster",
+    "in_runtime",
+    "optional_package",
+]
 
 CARD = "mmsrnas"
 """Key of the model card among the metadata of an ONNX file."""
@@ -59,13 +68,25 @@ class LoadedModel:
         return f"{self.runtime} ({self.note})" if self.note else self.runtime
 
 
-def _load_onnx(path: Path, card: Mapping[str, Any] | None = None) -> LoadedModel:
+def optional_package(name: str, what: str) -> Any:
+    """A package that only some formats need.
+
+    Args:
+        name: Its name.
+        what: What needs it, for the message.
+
+    Raises:
+        ModuleNotFoundError: It is not installed.
+    """
     try:
-        import onnxruntime
+        return importlib.import_module(name)
     except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "MODEL: an .onnx file needs the package 'onnxruntime': pip install onnxruntime"
-        ) from None
+        message = f"{what} needs the package '{name}': pip install {name}"
+        raise ModuleNotFoundError(message) from None
+
+
+def _load_onnx(path: Path, card: Mapping[str, Any] | None = None) -> LoadedModel:
+    onnxruntime = optional_package("onnxruntime", "MODEL: an .onnx file")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
@@ -95,12 +116,7 @@ def _load_onnx(path: Path, card: Mapping[str, Any] | None = None) -> LoadedModel
 
 
 def _load_openvino(path: Path, card: Mapping[str, Any] | None = None) -> LoadedModel:
-    try:
-        import openvino  # pyright: ignore[reportMissingImports]  (an optional package)
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "MODEL: an .xml file of OpenVINO needs the package 'openvino': pip install openvino"
-        ) from None
+    openvino = optional_package("openvino", "MODEL: an .xml file of OpenVINO")
     core = openvino.Core()
     model = core.read_model(str(path))
     if card is None and model.has_rt_info([CARD]):
@@ -120,12 +136,7 @@ def _load_openvino(path: Path, card: Mapping[str, Any] | None = None) -> LoadedM
 
 
 def _load_ncnn(path: Path) -> LoadedModel:
-    try:
-        import ncnn  # pyright: ignore[reportMissingImports]  (an optional package)
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
-            "MODEL: a .param file needs the package 'ncnn': pip install ncnn"
-        ) from None
+    ncnn = optional_package("ncnn", "MODEL: a .param file")
     beside = [path.with_suffix(ending) for ending in (".bin", ".json")]
     if missing := [file.name for file in beside if not file.is_file()]:
         raise FileNotFoundError(f"MODEL: {' and '.join(missing)} must lie beside '{path}'.")
@@ -215,7 +226,7 @@ class RuntimeNet(nn.Module):
     """A network in another runtime, as the generator of an editor.
 
     Args:
-        model: What runs.
+        model: What runs, on the CPU.
     """
 
     def __init__(self, model: LoadedModel) -> None:
@@ -224,7 +235,7 @@ class RuntimeNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Restores images ``(N, C, H, W)`` in [0, 1]."""
-        return self.model.run(x)
+        return self.model.run(x.cpu()).to(x.device)
 
 
 def _cache() -> Path:
@@ -239,11 +250,7 @@ def _digest(network: nn.Module) -> str:
     """Name of what a network computes; its file is checked whenever it is loaded."""
     genotype = getattr(network, "genotype", None)
     text = f"{mmsrnas.__version__} {torch.__version__} {type(network)} {network} {genotype}"
-    digest = hashlib.sha256(text.encode())
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:32]
+    return fingerprint([text, network])[:32]
 
 
 @torch.inference_mode()
