@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .model import load_model
 from .pictures import Picture, read_picture, write_picture
 from .runtimes import RUNTIMES, LoadedModel, faster, in_runtime
-from .tiling import FOREIGN_BYTES, Halo, Tile, find_halo, peak_bytes_per_pixel, split
+from .tiling import FOREIGN_BYTES, Halo, Tile, find_halo, peak_bytes_per_pixel, smallest_tile, split
 
 __all__ = ["MAX_MEMORY", "PRECISIONS", "Restorer"]
 
@@ -25,11 +25,10 @@ MAX_MEMORY = 2 << 30
 """Bytes that the process may take where nothing else is said."""
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MIN_TILE = 96
-HEADROOM = {"torch": 1.75, "onnxruntime": 2.5, "openvino": 2.5, "ncnn": 1.75}
+HEADROOM = {"torch": 1.75, "onnxruntime": 1.75, "openvino": 1.1, "ncnn": 1.75}
 """Memory that a pass takes, as a multiple of its features in torch.
 
-Measured for DLSR and elastic: torch 1.06 to 1.63; onnxruntime 0.23 to 1.12 for one image, and up to
-2.1 for tiles of several sizes, whose memory it keeps; OpenVINO 0.4 to 1.5 for one image.
+Measured for DLSR and elastic: torch 1.06 to 1.63, onnxruntime 1.5, OpenVINO 0.9.
 """
 MIN_AGREEMENT = 65.0
 """PSNR in dB of half precision against float32: worth 0.01 dB to a network with 38 dB."""
@@ -224,7 +223,7 @@ class Restorer:
         restored = np.empty((height * scale, width * scale, channels), pixels.dtype)
         tile = self._tile_for(pixels)
         halo = self.halo.size if max(height, width) > tile else 0
-        if tile <= 2 * halo and max(height, width) > tile:
+        if smallest_tile(halo) > tile < max(height, width):
             raise MemoryError(
                 f"tiles of {tile} pixels are too small for this network, which needs {halo} "
                 "around each; allow more by max_memory or tile."
