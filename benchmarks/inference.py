@@ -88,9 +88,10 @@ def memory(name: str, runtime: str, size: tuple[int, int], every: int) -> None:
 
 
 def tiles(name: str, runtime: str, side: int | None) -> None:
-    """Compares an image in the tiles that a large one gets with one in one piece, per pixel.
+    """Compares an image in tiles with one in one piece, per pixel.
 
-    The large one has 12000x8000 pixels when it is restored; the time of its tiles is that of one.
+    The tiles are those of an image that has 12000x8000 pixels when it is restored, and their time
+    is that of one; the image in one piece has 1.25 times their height and width.
     """
     restorer = Restorer(NETWORKS[name](), max_memory=64 << 30, runtime=runtime)
     scale = restorer.model.upscale_factor
@@ -101,16 +102,17 @@ def tiles(name: str, runtime: str, side: int | None) -> None:
     window = tuple(span.stop - span.start for span in parts[0].outer)
     random = np.random.default_rng(0)
     times = {}
-    for size in (window, (480, 720)):
+    whole = (window[0] * 5 // 4, window[1] * 5 // 4)
+    for size in (window, whole):
         image = random.integers(0, 256, (*size, large.shape[2]), np.uint8)
         times[size] = seconds(lambda image=image: restorer(image), 2)
     area = large.shape[0] * large.shape[1]
     computed = len(parts) * window[0] * window[1] / area
-    tiled, whole = times[window] * len(parts) / area, times[480, 720] / (480 * 720)
+    tiled, one = times[window] * len(parts) / area, times[whole] / (whole[0] * whole[1])
     print(
         f"{name}, {runtime}: {len(parts)} tiles of {window[1]}x{window[0]} compute {computed:.2f} "
-        f"times the pixels: {tiled * 1e6:.2f} us per pixel, in one piece {whole * 1e6:.2f} "
-        f"({tiled / whole - 1:+.0%})",
+        f"times the pixels: {tiled * 1e6:.2f} us per pixel; {whole[1]}x{whole[0]} in one piece "
+        f"{one * 1e6:.2f} ({tiled / one - 1:+.0%})",
         flush=True,
     )
 

@@ -161,7 +161,9 @@ class Restorer:
             # The result, and a copy of it that encoders make with four bytes a pixel.
             result = image.nbytes * self.model.upscale_factor**2
             encoded = result * 4 / 3
-            available = self.max_memory - _resident_bytes() - result - encoded
+            available = self.max_memory - _resident_bytes() - result
+            if self.model.release is None or available < encoded:
+                available -= encoded
         planes = 3 if image.shape[2] > self.model.in_channels else 1
         side = int(math.sqrt(max(available, 0) / (planes * self._bytes_per_pixel)))
         if max(image.shape[:2]) <= side or max(image.shape[:2]) <= MIN_TILE:
@@ -222,8 +224,9 @@ class Restorer:
         height, width, channels = pixels.shape
         restored = np.empty((height * scale, width * scale, channels), pixels.dtype)
         tile = self._tile_for(pixels)
-        halo = self.halo.size if max(height, width) > tile else 0
-        if smallest_tile(halo) > tile < max(height, width):
+        in_tiles = max(height, width) > tile
+        halo = self.halo.size if in_tiles else 0
+        if in_tiles and tile < smallest_tile(halo):
             raise MemoryError(
                 f"tiles of {tile} pixels are too small for this network, which needs {halo} "
                 "around each; allow more by max_memory or tile."
@@ -233,6 +236,8 @@ class Restorer:
             if progress:
                 rows, columns = part.core
                 progress((rows.stop - rows.start) * (columns.stop - columns.start))
+        if in_tiles and self.model.release is not None:
+            self.model.release()
         return restored.reshape(*restored.shape[:2], *image.shape[2:])
 
     def _restore_tile(self, pixels: np.ndarray, tile: Tile, restored: np.ndarray) -> None:
