@@ -170,8 +170,7 @@ def run(method: Method, args: Namespace) -> None:
         key = (method.name, group, search_seed, str(seed), text)
         if key in {_key(row) for row in read_rows(args.out)}:
             continue
-        torch.manual_seed(seed)
-        net = space.build(genotype)
+        net = space.start(genotype, seed, images)
         seconds = train(net, images, space.recipe, space.scale, seed)
         row = dict(
             zip(("method", "group", "search_seed", "train_seed", "genotype"), key, strict=True)

@@ -90,9 +90,10 @@ def anchored(net: nn.Module, space: Space, name: str) -> nn.Module:
 
 def train_paths(args: argparse.Namespace, space: Space, images: Images) -> tuple[Any, float]:
     """A supernet trained by random paths, and the CPU seconds that it took."""
-    supernet = SharedSupernet(PATH_SPACES[args.space])
+    supernet = SharedSupernet(PATH_SPACES[args.space]).to(args.device)
     if args.unit_variance:
         low, _ = sample_batch(images, 8, 24, space.scale, np.random.default_rng(args.seed))
+        low = low.to(args.device)
         init_unit_variance(supernet, low, architectures=supernet.space.cover())
     net = anchored(DrawnPaths(supernet, args.seed), space, args.space)
     seconds = train(net, images, recipe_of(args, space), space.scale, args.seed)
@@ -101,7 +102,7 @@ def train_paths(args: argparse.Namespace, space: Space, images: Images) -> tuple
 
 def search_by_gradient(args: argparse.Namespace, space: Space, images: Images) -> tuple[Any, float]:
     """A supernet searched by gradient on two halves of the images, and its CPU seconds."""
-    supernet: Any = SUPERNETS[args.space]()
+    supernet: Any = SUPERNETS[args.space]().to(args.device)
     net = anchored(supernet, space, args.space)
     halves = [Images(images.inputs[i::2], images.targets[i::2]) for i in (0, 1)]
     arch = [parameter for _, parameter in supernet.arch_parameters()]
@@ -119,8 +120,9 @@ def search_by_gradient(args: argparse.Namespace, space: Space, images: Images) -
         _require_grad(arch, True)
         recipe = space.recipe
         low, high = sample_batch(halves[1], recipe.batch_size, recipe.patch_size, space.scale, rng)
-        noise = torch.from_numpy(rng.standard_normal(low.shape)).float() * recipe.sigma / 255
-        gradients = torch.autograd.grad(nn.functional.l1_loss(net(low + noise), high), arch)
+        low = low + torch.from_numpy(rng.standard_normal(low.shape)).float() * recipe.sigma / 255
+        loss = nn.functional.l1_loss(net(low.to(args.device)), high.to(args.device))
+        gradients = torch.autograd.grad(loss, arch)
         for parameter, gradient in zip(arch, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()
@@ -169,10 +171,11 @@ def scorer(
     """How the supernet judges a genotype; higher is better."""
     if args.strategy == "gradient":
         return lambda genotype: log_probability(supernet, genotype)
-    crops = proxy_images(args.data, space.scale, space.gray, space.recipe.sigma)
+    pairs = proxy_images(args.data, space.scale, space.gray, space.recipe.sigma)
+    crops = [(low.to(args.device), high) for low, high in pairs]
 
     def judge(genotype: Genotype) -> float:
-        net = anchored(supernet.extract(genotype), space, args.space)
+        net = anchored(supernet.extract(genotype), space, args.space).to(args.device)
         if args.finetune:
             recipe = replace(space.recipe, iterations=args.finetune, lr=FINETUNE_LR)
             train(net, images, recipe, space.scale, args.seed)
@@ -240,6 +243,7 @@ def main() -> None:
     parser.add_argument("--unit-variance", action="store_true", help="start of the convolutions")
     parser.add_argument("--finetune", type=int, default=0, help="iterations before a score")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true", help="only compare what is there")
     args = parser.parse_args()

@@ -19,11 +19,12 @@ from mmsrnas.genotypes import (
     HiNASGenotype,
     HNASGenotype,
 )
-from mmsrnas.models import DLSRNet, HiNASNet, HNASNet
+from mmsrnas.models import DLSRNet, HiNASNet, HNASNet, init_unit_variance
 from mmsrnas.models.hnas.decoding import HNASSpace
 from mmsrnas.pruning import PrunedNet
 
-from .training import Recipe
+from .images import Images
+from .training import Recipe, batches
 
 __all__ = ["SPACES", "Space"]
 
@@ -68,6 +69,17 @@ class Space:
     count: int = 40
     scale: int = 2
     gray: bool = False
+
+    def start(self, genotype: Any, seed: int, images: Images) -> nn.Module:
+        """The network of a genotype at the start of the training with a seed.
+
+        Its features have unit variance, without which a chain of many convolutions is not trained
+        by so few steps: that would be judged instead of the architecture.
+        """
+        torch.manual_seed(seed)
+        net = self.build(genotype)
+        init_unit_variance(net, next(batches(images, self.recipe, self.scale, seed))[0])
+        return net
 
 
 def _sample_dlsr(rng: np.random.Generator) -> DLSRGenotype:

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,10 +14,11 @@ from torch import nn
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.truth import Truth, load_truth
 from benchmarks.truth.__main__ import REPEATED, SEEDS, jobs
+from benchmarks.truth.cuda_graphs import stack_batches, train_together
 from benchmarks.truth.images import Images, held_out_sets, sample_batch, training_images
 from benchmarks.truth.spaces import SPACES
 from benchmarks.truth.table import COLUMNS, Row, append_row, read_rows, table_path
-from benchmarks.truth.training import Recipe, evaluate, train
+from benchmarks.truth.training import Recipe, batches, evaluate, train
 from mmsrnas.genotypes import DLSRGenotype
 
 
@@ -95,6 +97,25 @@ def test_training_learns_and_depends_on_the_seed_alone():
 
     assert trained(0, 20) == trained(0, 20) != trained(1, 20)
     assert trained(0, 200) > 35
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_trained_side_by_side_or_alone():
+    rng = np.random.default_rng(0)
+    clean = [rng.integers(0, 256, (60, 60, 3), dtype=np.uint8) for _ in range(2)]
+    images = Images([image[::2, ::2] for image in clean], clean)
+    space = replace(SPACES["dlsr"], recipe=Recipe(30, patch_size=16))
+    generator = np.random.default_rng(0)
+    genotypes = [space.sample(generator) for _ in range(3)]
+    alone, together = ([space.start(g, 0, images).cuda() for g in genotypes] for _ in range(2))
+    for net in alone:
+        train(net, images, space.recipe, space.scale, 0)
+    stacked = stack_batches(batches(images, space.recipe, space.scale, 0))
+    train_together(together, stacked, space.recipe)
+    for one, other in zip(alone, together, strict=True):
+        assert evaluate(one, images, 2) == pytest.approx(evaluate(other, images, 2), abs=0.02)
+        for a, b in zip(one.parameters(), other.parameters(), strict=True):
+            torch.testing.assert_close(a, b, rtol=0.05, atol=2e-3)
 
 
 def test_driver_goes_on_where_it_was_and_shards_give_the_rows_of_one_run(tmp_path, monkeypatch):
