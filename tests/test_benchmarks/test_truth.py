@@ -100,11 +100,12 @@ def test_training_learns_and_depends_on_the_seed_alone():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_trained_side_by_side_or_alone():
+@pytest.mark.parametrize("name", ["dlsr", "hinas_sr"])
+def test_trained_side_by_side_or_alone(name):
     rng = np.random.default_rng(0)
     clean = [rng.integers(0, 256, (60, 60, 3), dtype=np.uint8) for _ in range(2)]
     images = Images([image[::2, ::2] for image in clean], clean)
-    space = replace(SPACES["dlsr"], recipe=Recipe(30, patch_size=16))
+    space = replace(SPACES[name], recipe=Recipe(30, patch_size=16))
     generator = np.random.default_rng(0)
     genotypes = [space.sample(generator) for _ in range(3)]
     alone, together = ([space.start(g, 0, images).cuda() for g in genotypes] for _ in range(2))
