@@ -177,7 +177,7 @@ def scorer(
     def judge(genotype: Genotype) -> float:
         net = anchored(supernet.extract(genotype), space, args.space).to(args.device)
         if args.finetune:
-            recipe = replace(space.recipe, iterations=args.finetune, lr=FINETUNE_LR, warm_up=0)
+            recipe = replace(space.recipe, iterations=args.finetune, lr=FINETUNE_LR)
             train(net, images, recipe, space.scale, args.seed)
         return inherited_psnr(net.eval(), crops)
 

@@ -33,8 +33,8 @@ class Recipe:
         batch_size: Patches of a step.
         patch_size: Height and width of a degraded patch.
         sigma: Standard deviation of the noise in 0..255, for denoising.
-        warm_up: Steps in which the rate rises. Without them a start from unit variance diverges at
-            first, sooner or later by chance.
+        unit_variance: Start each convolution at outputs of unit variance.
+        warm_up: Steps in which the rate rises.
     """
 
     iterations: int = 1200
@@ -42,7 +42,8 @@ class Recipe:
     batch_size: int = 8
     patch_size: int = 24
     sigma: float = 0.0
-    warm_up: int = 100
+    unit_variance: bool = False
+    warm_up: int = 0
 
     def rate(self, step: Tensor) -> Tensor:
         """Learning rate of a step, counted from zero."""

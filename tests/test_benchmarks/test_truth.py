@@ -92,11 +92,17 @@ def test_training_learns_and_depends_on_the_seed_alone():
     def trained(seed, iterations):
         torch.manual_seed(0)
         net = nn.Conv2d(3, 3, 1)
-        train(net, images, Recipe(iterations, lr=0.03, patch_size=8, warm_up=5), 1, seed)
+        train(net, images, Recipe(iterations, lr=0.03, patch_size=8), 1, seed)
         return evaluate(net, images, 1)
 
     assert trained(0, 20) == trained(0, 20) != trained(1, 20)
     assert trained(0, 200) > 35
+
+
+def test_rate_rises_and_falls():
+    recipe = Recipe(100, lr=1.0, warm_up=9)
+    rates = [float(recipe.rate(torch.tensor(step))) for step in (0, 9, 50, 99)]
+    assert rates == pytest.approx([0.1, 0.9801, 0.5, 0.000247], rel=1e-3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
