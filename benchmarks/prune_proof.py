@@ -174,7 +174,17 @@ def cut_all(setting: Setting, images: Images, cost: Cost, args: argparse.Namespa
 
 def cut(setting: Setting, way: str, share: float, cost: Cost, images: Images) -> dict[str, Any]:
     """What remains of the full network at a share of its cost: widths, cost and weights."""
-    net, groups = setting.sized(setting.full_widths, setting.full), setting.groups
+    net, widths = setting.sized(setting.full_widths, setting.full), setting.full_widths
+    if way != "full":
+        widths, kept = choose(setting, net, way, share, cost, images)
+        remove_channels(net, setting.groups, kept)
+    return {"widths": widths, "cost": cost(net), "weights": net.state_dict()}
+
+
+def choose(
+    setting: Setting, net: nn.Module, way: str, share: float, cost: Cost, images: Images
+) -> tuple[tuple[int, ...], list[Tensor]]:
+    """How many channels of every group remain, and which."""
     rng = np.random.default_rng(1000 + setting.seed)
     scoring = [sample_batch(images, 8, 24, SCALE, rng) for _ in range(SCORING_BATCHES)]
     judged: list[dict[str, Any]] = [{"low": low, "high": high} for low, high in scoring]
@@ -182,22 +192,18 @@ def cut(setting: Setting, way: str, share: float, cost: Cost, images: Images) ->
     def objective(batch: Any) -> Tensor:
         return F.l1_loss(net(batch["low"]), batch["high"])
 
-    if way != "full":
-        importance = "l1" if way == "uniform" else way
-        scores = score_channels(net, groups, importance, judged, objective)
-        options = width_options(groups, setting.args.divisor)
-        cost_of = GroupCost(net, groups, cost)
-        budget = share * cost_of.exact(cost_of.full_widths)
-        if way == "uniform":
-            widths = scaled_widths(cost_of, options, budget)
-        else:
-            measured = judged if way == "loss" else []
-            curves = damage_curves(net, groups, scores, options, measured, objective)
-            widths = choose_widths(cost_of, options, curves, budget)
-        kept = [strongest(score, width) for score, width in zip(scores, widths, strict=True)]
-        remove_channels(net, groups, kept)
-    widths = setting.full_widths if way == "full" else widths
-    return {"widths": widths, "cost": cost(net), "weights": net.state_dict()}
+    groups, importance = setting.groups, "l1" if way == "uniform" else way
+    scores = score_channels(net, groups, importance, judged, objective)
+    options = width_options(groups, setting.args.divisor)
+    cost_of = GroupCost(net, groups, cost)
+    budget = share * cost_of.exact(cost_of.full_widths)
+    if way == "uniform":
+        widths = scaled_widths(cost_of, options, budget)
+    else:
+        measured = judged if way == "loss" else []
+        curves = damage_curves(net, groups, scores, options, measured, objective)
+        widths = choose_widths(cost_of, options, curves, budget)
+    return widths, [strongest(score, width) for score, width in zip(scores, widths, strict=True)]
 
 
 @dataclass
@@ -357,7 +363,7 @@ def main() -> None:
     cost = Cost("latency", target=args.target) if args.target else Cost("multi_adds")
     shard, shards = map(int, args.shard.split("/"))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    pairs = list(itertools.product(args.networks, range(args.seeds)))
+    pairs = [(name, seed) for name in args.networks for seed in range(args.seeds)]
     for name, seed in pairs[shard::shards]:
         setting = Setting(name, seed, args)
         if args.step == "cut":
