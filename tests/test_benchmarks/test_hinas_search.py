@@ -19,7 +19,7 @@ def memory():
         net = BENCHMARK["HiNASSupernet"](
             **kwargs, in_channels=size[1], variant="official", **BENCHMARK["VARIANTS"][variant]
         )
-        return BENCHMARK["kept_memory"](net, torch.rand(1, size[1], 24, 24))
+        return BENCHMARK["kept_memory"](net, torch.rand(1, size[1], 48, 48))
 
     torch.set_num_threads(1)
     return {
