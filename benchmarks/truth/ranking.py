@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from torch import Tensor, nn
 
 from mmsrnas.analysis.front_selection import inherited_psnr
@@ -233,17 +233,24 @@ def agreement(truth: Truth, scores: dict[Genotype, float]) -> str:
     known = [genotype for genotype in scores if genotype in truth.runs]
     if len(known) < 5:
         return f"{len(known)} architectures with a truth: too few to compare"
-    ours = [scores[genotype] for genotype in known]
-    residuals = truth.residuals()
-    overall = spearmanr(ours, [truth.psnr(g) for g in known])[0]
-    # Of the scores, too, what the cost explains is taken away.
-    costs = np.log([truth.cost(g) for g in known])
-    fit = np.polynomial.Polynomial.fit(costs, ours, 2)
-    beyond = spearmanr(np.array(ours) - fit(costs), [residuals[g] for g in known])[0]
+    ours = np.array([scores[genotype] for genotype in known])
+    theirs = np.array([truth.psnr(genotype) for genotype in known])
+    costs = np.array([truth.cost(genotype) for genotype in known])
+    overall = spearmanr(ours, theirs)[0]
+    beyond = np.corrcoef(_beyond(ours, costs), _beyond(theirs, costs))[0, 1]
     return (
         f"{len(known)} architectures: Spearman {overall:.2f}, beyond the cost {beyond:.2f}; "
         f"scores spread by {max(ours) - min(ours):.3f}"
     )
+
+
+def _beyond(values: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """What the rank of the cost does not explain of the ranks, by a parabola.
+
+    Ranks, since shared weights fail for some architectures by whole decibels.
+    """
+    ranks, cost = rankdata(values), rankdata(costs)
+    return ranks - np.polynomial.Polynomial.fit(cost, ranks, 2)(cost)
 
 
 def report(path: Path, tables: dict[str, Path | None]) -> None:
