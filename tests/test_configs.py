@@ -161,7 +161,7 @@ def test_eps_of_adam_suits_the_range_of_the_loss(path):
 
 @parametrize(list({repr(loaded(path)["model"]): path for path in CONFIGS}.values()))
 def test_model_builds(path):
-    """Each model once: many configs differ in their data alone. Only searches compute with values."""
+    """Each model once: many configs differ in their data alone. Searches alone need values."""
     init_default_scope("mmagic")
     with torch.device("cpu" if "search" in path.name else "meta"):
         model = registry.MODELS.build(loaded(path)["model"])
