@@ -6,6 +6,7 @@ import os
 import re
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -46,10 +47,16 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def unformatted_configs():
-    """Saves yapf, by which mmengine formats the config of every run and every checkpoint."""
+def quick_mmengine():
+    """Saves what takes longer than a tiny run does, and which no test looks at.
+
+    Formatting of the config of every run and checkpoint, garbage collection after every dataset,
+    and a description of the environment for which every runner starts compilers.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mmengine.config.config.FormatCode", lambda text, **_: (text, True))
+        patch.setattr("mmengine.dataset.base_dataset.gc", SimpleNamespace(collect=lambda: 0))
+        patch.setattr("mmengine.runner.runner.collect_env", dict)
         yield
 
 

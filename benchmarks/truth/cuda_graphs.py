@@ -5,7 +5,6 @@ a step is recorded once as a CUDA graph, and the graphs of many networks run sid
 stream of its own. Batches are those of :func:`~benchmarks.truth.training.train` at the same seed.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -46,7 +45,7 @@ def train_together(
     Args:
         nets: Initialised networks on one GPU.
         batches: Degraded and clean patches of every step, see :func:`stack_batches`.
-        recipe: The rate and its schedule, over as many steps as there are batches.
+        recipe: The rate and its schedule.
         losses: Loss of each network; L1 by default.
 
     Raises:
@@ -70,7 +69,7 @@ class _Step:
         self, net: nn.Module, batches: tuple[Tensor, Tensor], recipe: Recipe, loss: Loss
     ) -> None:
         self.net, self.batches, self.loss_of = net.train(), batches, loss
-        self.first_rate = recipe.lr
+        self.recipe = recipe
         device, _ = place(net)
         self.weights = [weight for weight in net.parameters() if weight.requires_grad]
         self.count = torch.zeros(1, dtype=torch.long, device=device)
@@ -107,8 +106,7 @@ class _Step:
 
     def _run(self) -> None:
         low, high = (patches.index_select(0, self.count)[0] for patches in self.batches)
-        progress = self.count[0] / len(self.batches[0])
-        self.rate.copy_(self.first_rate * (1 + (math.pi * progress).cos()) / 2)
+        self.rate.copy_(self.recipe.rate(self.count[0]))
         self.loss = self.loss_of(self.net, low, high)
         self.loss.backward()
         nn.utils.clip_grad_norm_(self.weights, CLIP)

@@ -1,5 +1,6 @@
 """The one recipe by which every architecture of a table is trained and judged."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,14 +25,16 @@ FINITE_EVERY = 20
 
 @dataclass(frozen=True)
 class Recipe:
-    """Adam, cosine to zero, L1 loss.
+    """Adam, a linear rise of the rate and its cosine to zero, L1 loss.
 
     Attributes:
         iterations: Number of steps.
-        lr: First learning rate.
+        lr: Highest learning rate.
         batch_size: Patches of a step.
         patch_size: Height and width of a degraded patch.
         sigma: Standard deviation of the noise in 0..255, for denoising.
+        unit_variance: Start each convolution at outputs of unit variance.
+        warm_up: Steps in which the rate rises.
     """
 
     iterations: int = 1200
@@ -39,6 +42,13 @@ class Recipe:
     batch_size: int = 8
     patch_size: int = 24
     sigma: float = 0.0
+    unit_variance: bool = False
+    warm_up: int = 0
+
+    def rate(self, step: Tensor) -> Tensor:
+        """Learning rate of a step, counted from zero."""
+        rise = ((step + 1) / (self.warm_up + 1)).clamp(max=1)
+        return self.lr * rise * (1 + (math.pi * step / self.iterations).cos()) / 2
 
 
 def batches(
@@ -89,8 +99,10 @@ def train(
     device, layout = place(net)
     net.train()
     weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(weights, recipe.lr, eps=ADAM_EPS)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.iterations)
+    optimizer = torch.optim.Adam(weights, 1.0, eps=ADAM_EPS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: float(recipe.rate(torch.tensor(step)))
+    )
     for iteration, (low, high) in enumerate(batches(images, recipe, scale, seed)):
         output = net(low.to(device).contiguous(memory_format=layout))
         loss = nn.functional.l1_loss(output, high.to(device))

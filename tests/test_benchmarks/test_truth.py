@@ -44,10 +44,22 @@ def test_answers():
     assert truth.best(5) == small
     assert truth.regret(large) == pytest.approx(0.6)
     assert truth.regret(middle) == 0
-    assert truth.noise() == pytest.approx(0.1)
+    assert np.isnan(truth.noise())  # of one repeated architecture
     assert sum(truth.residuals().values()) == pytest.approx(0, abs=1e-9)
     with pytest.raises(ValueError, match=r"cheapest architecture costs 1, got 0\.5"):
         truth.best(0.5)
+
+
+def test_what_a_seed_does_to_all_is_no_noise():
+    values = {"conv_1x1": (30.0, 30.3, 30.0), "conv_3x3": (31.0, 31.1, 31.0)}
+    table = [
+        Row(genotype(op), seed, 1, 1, float("nan"), psnr + 5 * seed, psnr + 5 * seed, 1.0)
+        for op, psnrs in values.items()
+        for seed, psnr in enumerate(psnrs)
+    ]
+    # Without seeds and architectures 0.1/1.5 and half of it with other signs are left.
+    left = np.array([[-1, 2, -1], [1, -2, 1]]) / 30
+    assert Truth(table).noise() == pytest.approx(np.sqrt((left**2).sum() / 2))
 
 
 def test_rows_survive_the_file(tmp_path):
@@ -97,6 +109,12 @@ def test_training_learns_and_depends_on_the_seed_alone():
 
     assert trained(0, 20) == trained(0, 20) != trained(1, 20)
     assert trained(0, 200) > 35
+
+
+def test_rate_rises_and_falls():
+    recipe = Recipe(100, lr=1.0, warm_up=9)
+    rates = [float(recipe.rate(torch.tensor(step))) for step in (0, 9, 50, 99)]
+    assert rates == pytest.approx([0.1, 0.9801, 0.5, 0.0002], abs=1e-4)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
