@@ -4,8 +4,12 @@
 
 Runs the search loop as configured (12 cells, 8 channels, x2, 8 architectures on 4 patches of 48x48
 per step, paper's operations) on one process of one thread, then on two, which share the
-architectures of a step. Printed are medians over the steps, per architecture that is scored: of the
+architectures of a step, and on two that know nothing of each other and score half as many each:
+the floor that cores and memory set. Printed are medians over the steps, per architecture: of the
 time that passes, which needs two free cores, and of the CPU time of the slower process.
+
+Two processes begin a step together: what the first one does between steps (it writes logs and
+checkpoints) counts as little as on one. How long the other waits for that is printed, too.
 """
 
 import argparse
@@ -29,22 +33,24 @@ SUPERNET = {"num_cells": 12, "num_nodes": 4, "mid_channels": 8, "variant": "pape
             "cost": "multi_adds", "derived_mid_channels": 64}  # fmt: skip
 
 
-def search(folder: Path, rank: int, processes: int, steps: int) -> None:
-    """Searches as one of some processes, and writes the times of the policy steps."""
+def search(folder: Path, kind: str, rank: int, steps: int) -> None:
+    """Searches as one of the processes of a kind, and writes the times of the policy steps."""
     tiny_search.quicken()
     options: dict[str, Any] = {}
-    if processes > 1:
-        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(processes))
-        meeting = f"file://{folder}/meeting_of_{processes}"
-        torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=processes)
+    together = kind == "two"
+    if together:
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2")
+        meeting = f"file://{folder}/meeting"
+        torch.distributed.init_process_group("gloo", meeting, rank=rank, world_size=2)
         options = {"launcher": "pytorch", "model_wrapper_cfg": tiny_search.WRAPPER}
     patches = tiny_rl_search.dataloader(folder, (8, 12), batch_size=4)
     patches["dataset"]["pipeline"][2]["gt_patch_size"] = 96
-    loop_options = {"policy_dataloader": patches, "num_samples": SAMPLES, "warmup_iters": 0,
-                    "weight_iters": 1, "policy_iters": steps + 1}  # fmt: skip
+    loop_options = {"policy_dataloader": patches, "warmup_iters": 0, "weight_iters": 1,
+                    "policy_iters": steps + 1,
+                    "num_samples": SAMPLES // 2 if kind == "apart" else SAMPLES}  # fmt: skip
     runner = tiny_rl_search.runner(
         folder,
-        run=f"of_{processes}",
+        run=f"{kind}_{rank if kind == 'apart' else 0}",
         iters=steps + 2,
         loop=loop_options,
         supernet=SUPERNET,
@@ -55,25 +61,32 @@ def search(folder: Path, rank: int, processes: int, steps: int) -> None:
     times = []
 
     def timed(batch: dict, first: bool) -> dict:
+        came = time.perf_counter()
+        if together:
+            torch.distributed.barrier()
         start = time.perf_counter(), time.process_time()
         log = step(batch, first)
         if not first:  # which scores random architectures, too
-            times.append((time.perf_counter() - start[0], time.process_time() - start[1]))
+            took = time.perf_counter() - start[0], time.process_time() - start[1]
+            times.append((*took, start[0] - came))
         return log
 
     loop._policy_step = timed
     runner.train()
-    (folder / f"times_{processes}_{rank}.json").write_text(json.dumps(times))
+    (folder / f"times_{kind}_{rank}.json").write_text(json.dumps(times))
 
 
-def measure(folder: Path, processes: int, steps: int) -> list[float]:
-    """Seconds that pass and CPU seconds of the slower process per scored architecture."""
-    children = []
-    for rank in range(processes):
+def measure(folder: Path, kind: str, steps: int) -> list[float]:
+    """Seconds that pass, CPU seconds and seconds of waiting before a step of the slower process.
+
+    Per scored architecture.
+    """
+    ranks, children = range(1 if kind == "one" else 2), []
+    for rank in ranks:
         pid = os.fork()
         if pid == 0:
             try:
-                search(folder, rank, processes, steps)
+                search(folder, kind, rank, steps)
             except BaseException as error:
                 print(error, file=sys.stderr)
                 os._exit(1)
@@ -82,8 +95,8 @@ def measure(folder: Path, processes: int, steps: int) -> list[float]:
     statuses = [os.waitpid(pid, 0)[1] for pid in children]
     if any(statuses):
         raise SystemExit("a process failed")
-    files = (folder / f"times_{processes}_{rank}.json" for rank in range(processes))
-    times = torch.tensor([json.loads(file.read_text()) for file in files])  # (process, step, kind)
+    files = (folder / f"times_{kind}_{rank}.json" for rank in ranks)
+    times = torch.tensor([json.loads(file.read_text()) for file in files])  # (process, step, 3)
     return (times.amax(dim=0).median(dim=0).values / SAMPLES).tolist()
 
 
@@ -95,10 +108,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tiny_search.write_images(folder, size=96)
-        one, two = (measure(folder, processes, args.steps) for processes in (1, 2))
-    for kind, alone, shared in zip(("time", "CPU time"), one, two, strict=True):
-        ratio = shared / alone
-        print(f"{kind}, s per architecture: {alone:.3f} on one, {shared:.3f} on two: {ratio:.2f}x")
+        one, two, apart = (measure(folder, kind, args.steps) for kind in ("one", "two", "apart"))
+    for index, kind in enumerate(("time", "CPU time")):
+        alone = one[index]
+        print(
+            f"{kind}, s per architecture: {alone:.3f} on one process, {two[index]:.3f} on two "
+            f"({two[index] / alone:.2f}x), {apart[index]:.3f} on two that share nothing "
+            f"({apart[index] / alone:.2f}x)"
+        )
+    print(f"s per architecture between two steps, in which one process waits: {two[2]:.3f}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
     python benchmarks/search_vs_random.py dlsr --data DIR              # goes on where it was
     python benchmarks/search_vs_random.py dlsr --data DIR --shard 0/4  # the first of four machines
+    python benchmarks/search_vs_random.py dlsr --data DIR --device cuda  # all at once on a GPU
+    python benchmarks/search_vs_random.py dlsr --data DIR --search 10  # only this search
     python benchmarks/search_vs_random.py --report
 
 DIR holds ``train/photos``, ``train/BSDS500``, ``valid/photos``, ``bench/Set5`` and ``bench/Set14``.
@@ -25,11 +27,12 @@ import numpy as np
 import torch
 from elastic_front import alone, test_sets
 from scipy import stats
+from truth.__main__ import train_on_cpu, train_on_gpu
 from truth.images import Images, training_images
-from truth.ranking import PATH_SPACES, scorer, train_paths
+from truth.ranking import scorer, train_paths
 from truth.spaces import SPACES, Space
 from truth.table import append_row
-from truth.training import evaluate, train
+from truth.training import evaluate
 
 from mmsrnas.analysis.scaling import widest
 from mmsrnas.costs import Cost
@@ -43,6 +46,8 @@ COLUMNS = (
     "method", "group", "search_seed", "train_seed", "cost_unit", "cost", "latency_ms",
     "psnr_set5", "psnr_set14", "psnr_valid", "genotype", "seconds",
 )  # fmt: skip
+Job = tuple[str, int, int]
+"""Group, number in the group (the search seed of a searched one) and training seed."""
 KEY = ("method", "group", "search_seed", "train_seed", "genotype")
 PUBLISHED = {"dlsr": "DLSR", "hinas_sr": "HINAS_SR", "hinas_denoise": "HINAS_DENOISE"}
 UNIT = "multi_adds"
@@ -110,13 +115,14 @@ class Method:
 
 def searched(method: Method, seed: int, args: Namespace, images: Images) -> Genotype:
     """What a search of this seed prefers at the budget; found once, by whoever comes first."""
+    args.work.mkdir(parents=True, exist_ok=True)
     path = args.work / f"{method.name}_{seed}.json"
     with alone(args.work / f"{method.name}_{seed}.lock"):
         if not path.is_file():
             options = Namespace(
                 space=method.name, seed=seed, iterations=args.iterations, lr=args.lr,
                 unit_variance=args.unit_variance, strategy="paths", finetune=args.finetune,
-                data=args.data / "train",
+                data=args.data / "train", device=args.device,
             )  # fmt: skip
             torch.manual_seed(seed)
             supernet, seconds = train_paths(options, method.space, images)
@@ -128,12 +134,11 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
     return load_genotype(json.loads(path.read_text())["genotype"])
 
 
-def jobs() -> Iterator[tuple[str, int, int]]:
-    """Group, number in the group (the search seed of a searched one) and training seed."""
-    for seed in TRAIN_SEEDS:
-        yield from (("searched", number, seed) for number in SEARCH_SEEDS)
-        yield from (("random", number, seed) for number in range(RANDOM))
-        yield from ((group, 0, seed) for group in ("uniform", "published"))
+def jobs() -> Iterator[Job]:
+    """All trainings; those that wait for a search come last."""
+    controls = [("random", number) for number in range(RANDOM)] + [("uniform", 0), ("published", 0)]
+    for group in (controls, [("searched", number) for number in SEARCH_SEEDS]):
+        yield from ((*one, seed) for seed in TRAIN_SEEDS for one in group)
 
 
 def genotype_of(method: Method, group: str, number: int, args: Namespace, images: Images) -> Any:
@@ -160,28 +165,41 @@ def run(method: Method, args: Namespace) -> None:
     """Works through the jobs of a shard."""
     shard, shards = map(int, args.shard.split("/"))
     space = method.space
-    args.work.mkdir(parents=True, exist_ok=True)
     images = training_images(args.data / "train", space.scale, space.gray)
+    if args.search is not None:
+        searched(method, args.search, args, images)
+        return
     sets = proof_sets(args.data, space)
-    for group, number, seed in list(jobs())[shard::shards]:
-        search_seed = str(number) if group == "searched" else ""
-        genotype = genotype_of(method, group, number, args, images)
-        text = json.dumps(genotype.to_dict())
-        key = (method.name, group, search_seed, str(seed), text)
-        if key in {_key(row) for row in read_rows(args.out)}:
-            continue
-        torch.manual_seed(seed)
-        net = space.build(genotype)
-        seconds = train(net, images, space.recipe, space.scale, seed)
-        row = dict(
-            zip(("method", "group", "search_seed", "train_seed", "genotype"), key, strict=True)
-        )
-        row |= {"cost_unit": UNIT, "cost": int(method.cost_of(genotype)), "seconds": round(seconds)}
-        for name, held in sets.items():
-            psnr = evaluate(net, held, space.scale, space.recipe.sigma)
-            row[f"psnr_{name}"] = str(round(psnr, 4))
-        append_row(args.out, row, COLUMNS)
-        print({name: value for name, value in row.items() if name != "genotype"}, flush=True)
+    mine = list(jobs())[shard::shards]
+    for waits in (False, True):
+        part = [job for job in mine if (job[0] == "searched") == waits]
+        named = {job: genotype_of(method, *job[:2], args, images) for job in part}
+        done = {_key(row) for row in read_rows(args.out)}
+        named = {job: g for job, g in named.items() if key_of(method, job, g) not in done}
+        # Two searches may end with the same network: it is trained once, and counts for both.
+        todo = list(dict.fromkeys((genotype, job[2]) for job, genotype in named.items()))
+        if args.device == "cuda":
+            trained = train_on_gpu(space, todo, images, together=len(todo))
+        else:
+            trained = train_on_cpu(space, todo, images)
+        for genotype, seed, net, seconds in trained:
+            psnr = {
+                f"psnr_{name}": round(evaluate(net, held, space.scale, space.recipe.sigma), 4)
+                for name, held in sets.items()
+            }
+            cost = int(method.cost_of(genotype))
+            for job in [job for job in named if (named[job], job[2]) == (genotype, seed)]:
+                row = dict(zip(KEY, key_of(method, job, genotype), strict=True)) | psnr
+                row |= {"cost_unit": UNIT, "cost": cost, "seconds": round(seconds)}
+                append_row(args.out, row, COLUMNS)
+                print({name: v for name, v in row.items() if name != "genotype"}, flush=True)
+
+
+def key_of(method: Method, job: Job, genotype: Genotype) -> tuple[str, ...]:
+    """What tells the row of a job from others."""
+    group, number, seed = job
+    search_seed = str(number) if group == "searched" else ""
+    return method.name, group, search_seed, str(seed), json.dumps(genotype.to_dict())
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -242,9 +260,11 @@ def _interval(ours: list[Any], others: list[Any]) -> tuple[float, float, float]:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("method", nargs="?", choices=PATH_SPACES)
+    parser.add_argument("method", nargs="?", choices=PUBLISHED)
     parser.add_argument("--data", type=Path, help="folder of train, valid and bench")
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--search", type=int, metavar="SEED", help="only search with this seed")
     parser.add_argument("--iterations", type=int, default=3000, help="of a supernet")
     parser.add_argument("--lr", type=float, default=1e-3, help="of a supernet")
     parser.add_argument("--unit-variance", action="store_true", help="start of a supernet")

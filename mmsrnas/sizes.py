@@ -2,12 +2,16 @@
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
+from torch._prims_common import suggest_memory_format
+from torch.utils._python_dispatch import TorchDispatchMode
 
 __all__ = [
     "HR_SIZE",
+    "ShapesAlone",
     "dtype_of",
     "in_channels_of",
     "lr_size_of",
@@ -78,6 +82,26 @@ def upscale_factor_of(network: nn.Module) -> int:
     return output_shape(network, (in_channels_of(network), PROBE, PROBE))[-1] // PROBE
 
 
+class ShapesAlone(TorchDispatchMode):
+    """Passes of meta or fake tensors, in which bicubic interpolation is one operator.
+
+    torch computes its shape by way of its arithmetic, which takes as long as the rest of a network.
+    """
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        if func is torch.ops.aten.upsample_bicubic2d.default:
+            image, size = args[:2]
+            return torch.empty(
+                (*image.shape[:2], *size),
+                dtype=image.dtype,
+                device=image.device,
+                memory_format=suggest_memory_format(image),
+            )
+        return func(*args, **(kwargs or {}))
+
+
 @torch.no_grad()
 def output_shape(network: nn.Module, input_size: tuple[int, int, int]) -> torch.Size:
     """Shape of what a network makes of one image.
@@ -93,7 +117,8 @@ def output_shape(network: nn.Module, input_size: tuple[int, int, int]) -> torch.
         The shape ``(1, C', H', W')``.
     """
     shadow = copy.deepcopy(network).to("meta").eval()
-    return shadow(torch.empty(1, *input_size, device="meta", dtype=dtype_of(network))).shape
+    with ShapesAlone():
+        return shadow(torch.empty(1, *input_size, device="meta", dtype=dtype_of(network))).shape
 
 
 def dtype_of(network: nn.Module) -> torch.dtype:

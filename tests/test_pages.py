@@ -48,8 +48,6 @@ RUNS = [
     ("docs/inference.md", "mmsrnas infer", "--runtime torch"),
     ("docs/reliability.md", "python tools/misc/check_data.py", ""),
     ("README.md", "python tools/dataset_converters/prepare_div2k.py", ""),
-    ("README.md", "mmsrnas infer", "--existing overwrite"),
-    ("README.md", "mmsrnas compare data/Set5", "--no-latency"),
 ]
 NAMES = {
     "CHECKPOINT": "dlsr_x2.pth",

@@ -2,27 +2,39 @@
 
     python -m benchmarks.truth dlsr --data DIR
     python -m benchmarks.truth dlsr --data DIR --shard 0/4   # the first of four machines
+    python -m benchmarks.truth dlsr --data DIR --device cuda # many at once on a GPU
 
 DIR holds ``photos`` and ``BSDS500``. Every finished training is one row of the CSV file, so that an
 interrupted run goes on where it was.
 """
 
 import argparse
+import itertools
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from mmsrnas.costs import build_cost
 from mmsrnas.genotypes import Genotype
 
+from .cuda_graphs import stack_batches, train_together
 from .images import Images, held_out_sets, training_images
 from .spaces import SPACES, Space
 from .table import append_row, read_rows, table_path
-from .training import evaluate, train
+from .training import batches, evaluate, train
+
+Jobs = Sequence[tuple[Genotype, int]]
+Trained = tuple[Genotype, int, nn.Module, float]
+"""Genotype, seed, network and seconds of a training."""
 
 REPEATED = 10
 """Architectures, spread evenly, that are trained with three seeds."""
@@ -40,14 +52,35 @@ def jobs(space: Space) -> Iterator[tuple[Genotype, int]]:
         yield from ((genotype, seed) for seed in range(1 if index % interval else SEEDS))
 
 
-def run(space: Space, genotype: Genotype, seed: int, images: Images, held: dict) -> dict:
-    """Trains and judges one architecture; returns its row."""
-    torch.manual_seed(seed)
-    net = space.build(genotype)
-    params, multi_adds = (int(build_cost(cost)(net)) for cost in ("params", "multi_adds"))
-    seconds = train(net, images, space.recipe, space.scale, seed)
+def train_on_cpu(space: Space, todo: Jobs, images: Images) -> Iterator[Trained]:
+    """Trains one after the other on one core."""
+    for genotype, seed in todo:
+        net = space.start(genotype, seed, images)
+        yield genotype, seed, net, train(net, images, space.recipe, space.scale, seed)
+
+
+def train_on_gpu(space: Space, todo: Jobs, images: Images, together: int) -> Iterator[Trained]:
+    """Trains those of a seed side by side, with the batches that they have on a CPU."""
+    for seed, group in itertools.groupby(sorted(todo, key=itemgetter(1)), key=itemgetter(1)):
+        genotypes = [genotype for genotype, _ in group]
+        stacked = stack_batches(batches(images, space.recipe, space.scale, seed))
+        for first in range(0, len(genotypes), together):
+            begin = time.perf_counter()
+            part = genotypes[first : first + together]
+            nets = [space.start(genotype, seed, images).cuda() for genotype in part]
+            train_together(nets, stacked, space.recipe)
+            seconds = (time.perf_counter() - begin) / len(part)
+            yield from (
+                (*both, seconds) for both in zip(part, [seed] * len(part), nets, strict=True)
+            )
+
+
+def row_of(trained: Trained, space: Space, held: dict[str, Images]) -> dict[str, Any]:
+    """Judges one trained architecture; returns its row."""
+    genotype, seed, net, seconds = trained
     sigma = space.recipe.sigma
     psnr = {f"psnr_{k}": round(evaluate(net, v, space.scale, sigma), 4) for k, v in held.items()}
+    params, multi_adds = (int(build_cost(cost)(net.cpu())) for cost in ("params", "multi_adds"))
     return {
         "genotype": json.dumps(genotype.to_dict()),
         "seed": seed,
@@ -58,6 +91,17 @@ def run(space: Space, genotype: Genotype, seed: int, images: Images, held: dict)
     }
 
 
+def jobs_of(args: argparse.Namespace, space: Space, path: Path) -> Jobs:
+    """What the command line asks for and the file does not have."""
+    shard, shards = map(int, args.shard.split("/"))
+    done = {(row.genotype, row.seed) for row in read_rows(path)}
+    todo = list(jobs(space))
+    if args.repeated:
+        again = {genotype for genotype, seed in todo if seed}
+        todo = [(genotype, seed) for genotype, seed in todo if genotype in again]
+    return [job for job in todo[shard::shards] if job not in done]
+
+
 def main() -> None:
     """Reads the command line and works through the jobs of the shard."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -65,17 +109,27 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of photos and BSDS500")
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--out", type=Path, help="CSV file; the committed one by default")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--together", type=int, default=40, help="networks at once on a GPU")
+    parser.add_argument("--iterations", type=int, help="another recipe; needs --out")
+    parser.add_argument("--repeated", action="store_true", help="only those with several seeds")
     args = parser.parse_args()
-    shard, shards = map(int, args.shard.split("/"))
+    if args.iterations and not args.out:
+        parser.error("--iterations: the committed tables have one recipe; give --out too")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     space = SPACES[args.space]
+    if args.iterations:
+        space = replace(space, recipe=replace(space.recipe, iterations=args.iterations))
     path = args.out or table_path(args.space)
     images = training_images(args.data, space.scale, space.gray)
     held = held_out_sets(args.data, space.scale, space.gray)
-    for genotype, seed in list(jobs(space))[shard::shards]:
-        if any((row.genotype, row.seed) == (genotype, seed) for row in read_rows(path)):
-            continue
-        row = run(space, genotype, seed, images, held)
+    todo = jobs_of(args, space, path)
+    if args.device == "cuda":
+        trained = train_on_gpu(space, todo, images, args.together)
+    else:
+        trained = train_on_cpu(space, todo, images)
+    for one in trained:
+        row = row_of(one, space, held)
         append_row(path, row)
         print({k: v for k, v in row.items() if k != "genotype"}, flush=True)
 

@@ -103,7 +103,7 @@ def _read(paths: Sequence[Path], scale: int, gray: bool) -> Images:
             raise ValueError(f"{path} is no image that can be read.")
         height, width = (size - size % scale for size in image.shape[:2])
         image = image[:height, :width].reshape(height, width, -1)
-        targets.append(np.ascontiguousarray(image[..., ::-1]))
+        targets.append(image[..., ::-1].copy())
     inputs = targets if scale == 1 else [imresize(image, 1 / scale) for image in targets]
     return Images(inputs, targets)
 

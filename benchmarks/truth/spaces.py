@@ -1,7 +1,7 @@
 """The search spaces of the tables, each at a size that trains in minutes on one core."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,11 +19,12 @@ from mmsrnas.genotypes import (
     HiNASGenotype,
     HNASGenotype,
 )
-from mmsrnas.models import DLSRNet, HiNASNet, HNASNet
+from mmsrnas.models import DLSRNet, HiNASNet, HNASNet, init_unit_variance
 from mmsrnas.models.hnas.decoding import HNASSpace
 from mmsrnas.pruning import PrunedNet
 
-from .training import Recipe
+from .images import Images
+from .training import Recipe, batches
 
 __all__ = ["SPACES", "Space"]
 
@@ -68,6 +69,14 @@ class Space:
     count: int = 40
     scale: int = 2
     gray: bool = False
+
+    def start(self, genotype: Any, seed: int, images: Images) -> nn.Module:
+        """The network of a genotype at the start of the training with a seed."""
+        torch.manual_seed(seed)
+        net = self.build(genotype)
+        if self.recipe.unit_variance:
+            init_unit_variance(net, next(batches(images, self.recipe, self.scale, seed))[0])
+        return net
 
 
 def _sample_dlsr(rng: np.random.Generator) -> DLSRGenotype:
@@ -124,12 +133,20 @@ def _sample_widths(rng: np.random.Generator) -> DRCGenotype:
     return DRCGenotype("EDSRNet", (full,) * blocks, widths, tuple(EDSR_ARGUMENTS.items()))
 
 
+# The start is the one that trains a space better: from unit variance, DLSR loses 0.4 dB, and HiNAS
+# and the widths of EDSR win 0.7 and 0.2 dB.
+UNIT = Recipe(unit_variance=True)
+WARM = replace(UNIT, warm_up=100)
 SPACES = {
     "dlsr": Space(_sample_dlsr, lambda g: Anchored(DLSRNet(g), 2), Recipe(), count=80),
-    "hnas": Space(_sample_hnas, HNASNet, Recipe()),
-    "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, Recipe()),
+    "hnas": Space(_sample_hnas, HNASNet, UNIT),
+    "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, WARM),
     "hinas_denoise": Space(
-        partial(_sample_hinas, "denoise"), HiNASNet, Recipe(sigma=50.0), scale=1, gray=True
+        partial(_sample_hinas, "denoise"),
+        HiNASNet,
+        replace(WARM, sigma=50.0),
+        scale=1,
+        gray=True,
     ),
-    "widths": Space(_sample_widths, lambda g: Anchored(PrunedNet(g), 2), Recipe()),
+    "widths": Space(_sample_widths, lambda g: Anchored(PrunedNet(g), 2), WARM),
 }

@@ -132,12 +132,23 @@ class Truth:
         return self.psnr(self.best(self.cost(genotype))) - self.psnr(genotype)
 
     def noise(self) -> float:
-        """Standard deviation of the PSNR over seeds in dB, pooled over repeated architectures."""
-        groups = [[r.psnr for r in rows] for rows in self.runs.values() if len(rows) > 1]
-        freedom = sum(len(group) - 1 for group in groups)
-        if not freedom:
+        """Standard deviation of the PSNR over seeds in dB, of the repeated architectures.
+
+        What a seed does to all architectures alike is no noise of their comparison: it is taken
+        away. NaN where less than two architectures are repeated.
+        """
+        repeated = [rows for rows in self.runs.values() if len(rows) > 1]
+        seeds = sorted({row.seed for rows in repeated for row in rows})
+        table = np.full((len(repeated), len(seeds)), np.nan)
+        for values, rows in zip(table, repeated, strict=True):
+            for row in rows:
+                values[seeds.index(row.seed)] = row.psnr
+        freedom = (~np.isnan(table)).sum() - sum(table.shape) + 1
+        if freedom < 1:
             return float("nan")
-        return float(np.sqrt(sum(np.var(g) * len(g) for g in groups) / freedom))
+        table -= np.nanmean(table, axis=1, keepdims=True)
+        table -= np.nanmean(table, axis=0, keepdims=True)
+        return float(np.sqrt(np.nansum(table**2) / freedom))
 
     def residuals(self) -> dict[Genotype, float]:
         """PSNR in dB above what the cost explains: a parabola in its logarithm."""

@@ -1,7 +1,8 @@
 """The one recipe by which every architecture of a table is trained and judged."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,21 +11,30 @@ from torch import Tensor, nn
 
 from .images import Images, sample_batch
 
-__all__ = ["Recipe", "evaluate", "train"]
+__all__ = ["ADAM_EPS", "CLIP", "Recipe", "batches", "evaluate", "train"]
+
+ADAM_EPS = 1e-8 / 255
+"""As for losses on 0..255, on which the published recipes are defined."""
+CLIP = 1.0
+"""Largest norm of a gradient."""
 
 NOISE_SEED = 20
+FINITE_EVERY = 20
+"""Steps between two looks at the loss, for which a GPU has to be waited for."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Adam, cosine to zero, L1 loss.
+    """Adam, a linear rise of the rate and its cosine to zero, L1 loss.
 
     Attributes:
         iterations: Number of steps.
-        lr: First learning rate.
+        lr: Highest learning rate.
         batch_size: Patches of a step.
         patch_size: Height and width of a degraded patch.
         sigma: Standard deviation of the noise in 0..255, for denoising.
+        unit_variance: Start each convolution at outputs of unit variance.
+        warm_up: Steps in which the rate rises.
     """
 
     iterations: int = 1200
@@ -32,6 +42,33 @@ class Recipe:
     batch_size: int = 8
     patch_size: int = 24
     sigma: float = 0.0
+    unit_variance: bool = False
+    warm_up: int = 0
+
+    def rate(self, step: Tensor) -> Tensor:
+        """Learning rate of a step, counted from zero."""
+        rise = ((step + 1) / (self.warm_up + 1)).clamp(max=1)
+        return self.lr * rise * (1 + (math.pi * step / self.iterations).cos()) / 2
+
+
+def batches(
+    images: Images, recipe: Recipe, scale: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Degraded and clean patches ``(N, C, H, W)`` of every step of a training.
+
+    Args:
+        images: Training images.
+        recipe: Number of steps, sizes and noise.
+        scale: Ratio of clean to degraded size.
+        seed: Seed of the patches and of the noise.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(recipe.iterations):
+        low, high = sample_batch(images, recipe.batch_size, recipe.patch_size, scale, rng)
+        if recipe.sigma:
+            noise = torch.from_numpy(rng.standard_normal(low.shape)).float()
+            low = low + noise * (recipe.sigma / 255)
+        yield low, high
 
 
 def train(
@@ -59,28 +96,34 @@ def train(
         FloatingPointError: The loss is not finite.
     """
     start = time.process_time()
-    rng = np.random.default_rng(seed)
-    net.train().to(memory_format=torch.channels_last)
-    # eps as for losses on 0..255, on which the published recipes are defined.
+    device, layout = place(net)
+    net.train()
     weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(weights, recipe.lr, eps=1e-8 / 255)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.iterations)
-    for iteration in range(recipe.iterations):
-        low, high = sample_batch(images, recipe.batch_size, recipe.patch_size, scale, rng)
-        if recipe.sigma:
-            low = low + torch.from_numpy(rng.standard_normal(low.shape)).float() * (
-                recipe.sigma / 255
-            )
-        loss = nn.functional.l1_loss(net(low.contiguous(memory_format=torch.channels_last)), high)
-        if not loss.isfinite():
+    optimizer = torch.optim.Adam(weights, 1.0, eps=ADAM_EPS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: float(recipe.rate(torch.tensor(step)))
+    )
+    for iteration, (low, high) in enumerate(batches(images, recipe, scale, seed)):
+        output = net(low.to(device).contiguous(memory_format=layout))
+        loss = nn.functional.l1_loss(output, high.to(device))
+        last = iteration + 1 == recipe.iterations
+        if (last or iteration % FINITE_EVERY == 0) and not loss.isfinite():
             raise FloatingPointError(f"the loss is {loss.item()} at iteration {iteration}")
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(weights, 1.0)
+        nn.utils.clip_grad_norm_(weights, CLIP)
         optimizer.step()
         schedule.step()
         after_step()
     return time.process_time() - start
+
+
+def place(net: nn.Module) -> tuple[torch.device, torch.memory_format]:
+    """Brings a network into the layout that its device is fast in; returns both."""
+    device = next(net.parameters()).device
+    layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
+    net.to(memory_format=layout)
+    return device, layout
 
 
 @torch.inference_mode()
@@ -93,13 +136,13 @@ def evaluate(net: nn.Module, images: Images, scale: int, sigma: float = 0.0) -> 
         scale: Ratio of clean to degraded size.
         sigma: Standard deviation of the noise, whose field is the same at every call.
     """
-    net.eval().to(memory_format=torch.channels_last)
+    device, layout = place(net.eval())
     rng = np.random.default_rng(NOISE_SEED)
     values = []
     for low, high in zip(images.inputs, images.targets, strict=True):
         noisy = low + sigma * rng.standard_normal(low.shape) if sigma else low
         x = torch.from_numpy(np.ascontiguousarray(noisy)).permute(2, 0, 1)[None].float() / 255
-        y = net(x.contiguous(memory_format=torch.channels_last))[0]
+        y = net(x.to(device).contiguous(memory_format=layout))[0].cpu()
         y = (y * 255).clamp(0, 255).round()
         target = torch.from_numpy(high).permute(2, 0, 1).float()
         border = slice(scale, -scale) if scale > 1 else slice(None)

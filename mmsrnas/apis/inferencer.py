@@ -82,9 +82,7 @@ class MMagicInferencer(StockInferencer):
         if self.restorer is None:
             return super().infer(img, *args, result_out_dir=result_out_dir, **kwargs)
         if isinstance(img, np.ndarray):
-            picture = Picture(
-                np.ascontiguousarray(img[..., ::-1] if img.ndim == 3 else img[..., None])
-            )
+            picture = Picture((img[..., ::-1] if img.ndim == 3 else img[..., None]).copy())
         else:
             picture = read_picture(img)
         picture = self.restorer.picture(picture)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmsrnas.costs import BudgetError, Cost, build_cost, positive_budget
 from mmsrnas.models.choices import Choices
+from mmsrnas.sizes import ShapesAlone
 
 from .groups import ChannelGroup
 from .surgery import remove_channels
@@ -158,7 +159,8 @@ def _trace(net: nn.Module, image_size: tuple[int, int, int]) -> _Shapes:
 
     for name, module in net.named_modules():
         module.register_forward_hook(partial(note, name))
-    net(torch.empty(1, *image_size, device="meta"))
+    with ShapesAlone():
+        net(torch.empty(1, *image_size, device="meta"))
     return shapes
 
 

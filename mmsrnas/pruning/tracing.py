@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmsrnas.sizes import dtype_of, in_channels_of, min_size_of
+from mmsrnas.sizes import ShapesAlone, dtype_of, in_channels_of, min_size_of
 
 __all__ = ["Call", "ChannelTracer", "Labels", "Product", "trace_channels"]
 
@@ -205,7 +205,7 @@ def trace_channels(
         counted = tracer.products
         tracer.products = []
         image = torch.empty(1 + training, *size, device="meta", dtype=dtype_of(net))
-        with tracer:
+        with ShapesAlone(), tracer:
             result = shadow(image, **({"pyramid": True} if has_pyramid and training else {}))
         for tensor in _tensors([result]):
             for axis in tracer.axes(tensor):

@@ -280,12 +280,8 @@ def change_option(**options):
 CHANGES = [
     (change_duals, "weights of the editor"),
     (change_weights, "weights of the network"),
-    (change_config("model.dual_loss", dict(type="mmsrnas.DualRegressionLoss")), "the model of"),
     (change_config("model.pixel_loss.loss_weight", 2.0), "the model of the config"),
     (change_config("model.data_preprocessor.std", [254.0] * 3), "batches of the training data"),
-    (change_config("train_dataloader.batch_size", 3), "batches of the training data"),
-    (change_config("train_dataloader.dataset.index_range", (0, 3)), "batches of the training data"),
-    (change_option(num_batches=3), "batches of the training data"),
     (change_option(lr=2e-4), "lr"),
     (change_option(channels_per_step=2), "channels_per_step"),
     (change_option(seed=1), "seed"),

@@ -129,8 +129,8 @@ def test_changed_schedule_and_optimizer_are_told(images, trained):
     assert runner.optim_wrapper.get_lr()["lr"] == [pytest.approx(1e-4)]  # as the warning says
 
 
-def test_unchanged_schedule_is_not_told(images):
-    train(images, "unchanged", iters=4)
+def test_unchanged_schedule_is_not_told(images, trained):
+    shutil.copytree(trained, images / "unchanged")
     (images / "unchanged" / "iter_4.pth").unlink()
     train(images, "unchanged", iters=4, resume=True)
     assert "in the checkpoint" not in log_of(images / "unchanged")
@@ -138,17 +138,21 @@ def test_unchanged_schedule_is_not_told(images):
 
 def test_longer_run_with_the_end_of_the_shorter_one_is_told(images, trained):
     """mmengine ends a schedule with the run, unless the config says when it ends."""
-    train(images, "trained", iters=6, resume=True)
-    assert "param_scheduler[0].end is 6 in the config and 4 in the checkpoint" in log_of(trained)
+    shutil.copytree(trained, images / "longer")
+    train(images, "longer", iters=6, resume=True)
+    told = "param_scheduler[0].end is 6 in the config and 4 in the checkpoint"
+    assert told in log_of(images / "longer")
 
 
-def best_run(images, run, **options):
-    return train(images, run, val_interval=2, **options)
+@pytest.fixture(scope="module")
+def validated(images):
+    """Work dir of a network that was trained for two iterations and validated."""
+    train(images, "validated", iters=2, val_interval=2)
+    return images / "validated"
 
 
-def test_best_checkpoint_of_a_copy_is_its_own(images):
-    best_run(images, "original", iters=2)
-    original, copy = images / "original", images / "copied"
+def test_best_checkpoint_of_a_copy_is_its_own(images, validated):
+    original, copy = validated, images / "copied"
     shutil.copytree(original, copy)
     before = {name: (original / name).stat().st_mtime_ns for name in names(original)}
     runner = runner_of(images, "copied", iters=4, resume=True, val_interval=2)
@@ -174,18 +178,18 @@ def improve(runner):
 
 
 @pytest.mark.parametrize("path", ["{}/victim", "{}/victim.pth", "../victim", "/", ""])
-def test_paths_of_a_checkpoint_reach_nothing_outside(images, path, tmp_path):
+def test_paths_of_a_checkpoint_reach_nothing_outside(images, validated, path, tmp_path):
     victim = tmp_path / "victim"
     victim.mkdir()
     (tmp_path / "victim.pth").touch()
     run = f"hostile_{abs(hash(path))}"
-    best_run(images, run, iters=2)
+    shutil.copytree(validated, images / run)
     file = images / run / "iter_2.pth"
     checkpoint = torch.load(file, weights_only=True)
     info = checkpoint["message_hub"]["runtime_info"]
     info |= {"best_ckpt": path.format(tmp_path), "keep_ckpt_ids": [f"1/../../{tmp_path}/victim"]}
     torch.save(checkpoint, file)
-    runner = runner_of(images, run, iters=4, val_interval=2, resume=True)
+    runner = runner_of(images, run, iters=3, val_interval=1, save_interval=1, resume=True)
     improve(runner)
     runner.train()
     assert victim.is_dir() and (tmp_path / "victim.pth").is_file() and images.is_dir()
@@ -211,18 +215,19 @@ def test_old_files_go_when_the_new_ones_are_there(images, monkeypatch):
     assert names(folder) == ["best_tiny_PSNR_iter_6.pth", "iter_6.pth"]
 
 
-def test_full_disk_keeps_what_was_saved(images, monkeypatch):
+def test_full_disk_keeps_what_was_saved(images, trained, monkeypatch):
     def put(self, data):
         raise OSError(28, "No space left on device")
 
-    train(images, "full", iters=2)
+    shutil.copytree(trained, images / "full")
     monkeypatch.setattr("pathlib.Path.write_bytes", put)
-    with pytest.raises(OSError, match=r"iter_4.pth' of .* MB cannot be written .*--resume"):
-        train(images, "full", iters=4, resume=True)
+    before = names(images / "full")
+    with pytest.raises(OSError, match=r"iter_6.pth' of .* MB cannot be written .*--resume"):
+        train(images, "full", iters=6, resume=True)
     monkeypatch.undo()
-    assert names(images / "full") == ["iter_2.pth"]
+    assert names(images / "full") == before
     assert not names(images / "full", ".*part*")
-    train(images, "full", iters=4, resume=True)
+    train(images, "full", iters=6, resume=True)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_shape_of_the_input_counts(target):
 
 def test_a_whole_network_of_ours(target, monkeypatch):
     monkeypatch.setattr(measurement, "MIN_SECONDS", 0.0)
-    net = DLSRNet("DLSR_TINY", upscale_factor=2)
+    net = DLSRNet("DLSR_TINY", upscale_factor=2, mid_channels=4)
     table = OperatorTable(target)
     table.measure_missing(net)
     assert 0 < table.predict(net) < 1e4

@@ -9,6 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -56,9 +57,18 @@ class InThisProcess:
 
 @pytest.fixture
 def run_demo(tmp_path, monkeypatch, capsys):
-    """Runs a demo, in four or six iterations, with all of its tools; returns what it printed."""
+    """Runs a demo with all of its tools, in four or six iterations on pieces of its photographs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
+
+    def piece(locate):
+        def located(photograph):
+            path = tmp_path / "pieces" / Path(photograph).name
+            path.parent.mkdir(exist_ok=True)
+            cv2.imwrite(str(path), cv2.imread(str(locate(photograph)))[80:208, 80:208])
+            return path
+
+        return located
 
     def run(name):
         for module in ("demo", name):
@@ -66,6 +76,7 @@ def run_demo(tmp_path, monkeypatch, capsys):
         demo = importlib.import_module("demo")
         popen = {"PIPE": subprocess.PIPE, "STDOUT": subprocess.STDOUT, "Popen": InThisProcess}
         demo.subprocess = SimpleNamespace(**popen)
+        demo.locate = piece(demo.locate)
         monkeypatch.setattr(sys, "argv", [name, "--fast"])
         importlib.import_module(name).main()
         return capsys.readouterr().out

@@ -11,7 +11,7 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmsrnas.latency.targets import Target
-from mmsrnas.sizes import in_channels_of
+from mmsrnas.sizes import ShapesAlone, in_channels_of
 
 from .operator import Operator, conv_kind
 
@@ -120,7 +120,7 @@ def list_operators(
     tensors = {name: fake.from_tensor(tensor) for name, tensor in tensors.items()}
     image = torch.empty(1, *input_size, dtype=dtype, device=target.device)
     image = fake.from_tensor(image.contiguous(memory_format=layout))
-    with fake, _Recorder() as recorder:
+    with fake, ShapesAlone(), _Recorder() as recorder:
         torch.func.functional_call(shadow, tensors, (image,))
     return recorder.calls
 
