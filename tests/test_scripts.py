@@ -1,7 +1,8 @@
 """Every script and every Python block of the pages starts in a process of its own.
 
 The processes are forked from one that has imported the dependencies and all modules of the package.
-That `mmsrnas` comes before mmagic and torchvision, which it repairs, is read in the sources.
+That `mmsrnas` comes before mmagic and torchvision, which it repairs, is read in the sources;
+test_compat.py has really new processes.
 """
 
 import ast
@@ -11,7 +12,6 @@ import os
 import pkgutil
 import re
 import runpy
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -130,13 +130,6 @@ def test_script_starts(path, tmp_path):
 def test_options_of_configs_are_read_in_one_way():
     for path in SCRIPTS:
         assert "DictAction" not in path.read_text(), f"{path}: take mmsrnas.apis.config"
-
-
-def test_first_import_in_a_really_new_process():
-    """One that inherits nothing: what the forked ones inherit may hide what they lack."""
-    tool = ROOT / "tools/prune.py"
-    done = subprocess.run([sys.executable, tool, "--help"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", [name for name, _ in BLOCKS])
