@@ -253,7 +253,10 @@ class FreeSupernet(tiny_search.TinySupernet):
 
 
 def test_cost_is_missing(images):
-    options = {"supernet": {"type": "mmsrnas.FreeSupernet"}, "arch": {"complexity_loss": COMPLEXITY}}
+    options = {
+        "supernet": {"type": "mmsrnas.FreeSupernet"},
+        "arch": {"complexity_loss": COMPLEXITY},
+    }
     with pytest.raises(TypeError, match=r"FreeSupernet has no `expected_cost\(\)`"):
         tiny_search.runner(images, **options).train()
     assert issubclass(MODELS.get(COMPLEXITY["type"]), ComplexityLoss)
