@@ -192,7 +192,7 @@ def test_mixed_precision(images):
     wrapper = tiny_rl_search.config(images)["optim_wrapper"]
     for key in ("weights", "policy"):
         wrapper[key]["type"] = "mmsrnas.AutocastOptimWrapper"
-    runner = tiny_rl_search.runner(images, run="amp", iters=6, optim_wrapper=wrapper)
+    runner = tiny_rl_search.runner(images, run="amp", iters=4, optim_wrapper=wrapper)
     runner.train()
     assert runner.message_hub.get_scalar("train/psnr").current() > 0
 
