@@ -6,7 +6,7 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-denoise demo-hnas test coverage matrix tables soak lint format clean fuzz bench mutation
+.PHONY: help venv demo demo-denoise demo-hnas test test-cuda coverage matrix tables soak lint format clean fuzz bench mutation
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -35,6 +35,9 @@ demo-hnas: venv  ## search by reinforcement learning, beside random search
 
 test: lint  ## formatting, lint and all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-cuda: venv  ## the tests that mean something on a GPU, on that GPU
+	TEST_DEVICE=cuda $(BIN)/python -m pytest -n 4 --dist loadfile
 
 fuzz: venv  ## 100,000 mutations of genotypes, and as many of annotation files
 	FUZZ=20000 $(BIN)/python -m pytest tests/test_genotypes/test_fuzz.py  # of each of five methods

@@ -1,22 +1,25 @@
 """Pruning against uniform width, at equal cost and equal iterations.
 
-    python benchmarks/prune_proof.py --data DIR              # everything, row by row
-    python benchmarks/prune_proof.py --data DIR --shard 0/2  # the first of two processes
-    python benchmarks/prune_proof.py --report
+    python benchmarks/prune_proof.py cut --data DIR --target onnxruntime:cpu:1:96x160
+    python benchmarks/prune_proof.py tune --data DIR                # one after the other, or
+    python benchmarks/prune_proof.py tune --data DIR --device cuda  # side by side on a GPU
+    python benchmarks/prune_proof.py report
 
-DIR holds ``train/photos`` and ``train/BSDS500``. An EDSR and a Compact x2 are trained, then made
-smaller in each way of ``WAYS`` and tuned beside the full network; uniform width is also trained
-from scratch for as long as both together. What is finished is kept: an interrupted run goes on
-where it was. Rows go to ``results/prune_proof.csv``.
+DIR holds ``photos`` and ``BSDS500``. ``cut`` trains an EDSR and a Compact x2 and cuts them to
+shares of their cost, where that cost is measured; it leaves a file for each network and seed in the
+work folder. ``tune`` needs these files only: it trains the cut networks beside the full one, and
+uniform widths and the full network from scratch for as long as training and tuning together. All
+networks of a seed see the same patches in the same order. What is finished is kept: an interrupted
+run goes on where it was. Rows go to ``results/prune_proof.csv``.
 """
 
 import argparse
-import copy
 import csv
+import itertools
 import os
-import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +27,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.registry import init_default_scope
-from torch import nn
+from torch import Tensor, nn
+from truth.cuda_graphs import Loss, stack_batches, train_together
 from truth.images import Images, held_out_sets, sample_batch, training_images
 from truth.spaces import Anchored
 from truth.table import append_row
-from truth.training import Recipe, evaluate, train
+from truth.training import ADAM_EPS, CLIP, Recipe, batches, evaluate, place, train
 
 from mmsrnas.costs import Cost, count_params
+from mmsrnas.files import atomic_write
 from mmsrnas.models import init_unit_variance
 from mmsrnas.pruning import (
+    ChannelGroup,
     GroupCost,
     choose_widths,
     damage_curves,
@@ -46,152 +52,247 @@ from mmsrnas.pruning.importance import strongest
 from mmsrnas.registry import MODELS
 
 RESULTS = Path(__file__).parent / "results"
-COLUMNS = (
-    "network", "share", "way", "seed", "params", "cost", "unit", "psnr_photos", "psnr_bsds",
-    "iterations", "seconds", "widths",
-)  # fmt: skip
+KEY = ("network", "unit", "share", "way", "seed", "iterations", "tuning", "batch_size")
+"""What a row is about; the rest is what came out."""
+COLUMNS = (*KEY, "params", "cost", "psnr_photos", "psnr_bsds", "widths")
 SCALE = 2
 DIVISOR = 8
 """Runtimes compute eight channels at a time: others cost as much as the next multiple."""
 SCORING_BATCHES = 16
+TAUGHT_AT_ONCE = 64
+"""Steps whose patches the teacher enlarges together."""
 NETWORKS = ("edsr", "compact")
-WAYS = ("loss", "taylor", "l1", "uniform", "scratch")
-"""Importance by which widths are chosen; uniform widths cut by L1; uniform widths from scratch."""
+CUTS = ("loss", "taylor", "l1", "uniform")
+"""Importance by which widths are chosen; uniform widths, cut by L1."""
 
 Row = dict[str, Any]
+Weights = dict[str, Tensor]
 
 
-def build(name: str, width: int, depth: int) -> nn.Module:
-    """A network that adds its output to an enlargement of the image."""
-    if name == "edsr":
-        cfg = dict(type="EDSRNet", in_channels=3, out_channels=3, rgb_mean=(0.0, 0.0, 0.0))
-        cfg |= dict(mid_channels=width, num_blocks=depth, upscale_factor=SCALE)
-        return Anchored(MODELS.build(cfg), SCALE)
-    from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
-
-    return SRVGGNetCompact(num_feat=width, num_conv=depth, upscale=SCALE)
+def by_truth(net: nn.Module, low: Tensor, targets: Tensor) -> Tensor:
+    """Distance from the clean patches."""
+    return F.l1_loss(net(low), targets[:, :3])
 
 
-def started(net: nn.Module, images: Images, seed: int) -> nn.Module:
-    """A network at the start of its training, each convolution at outputs of unit variance."""
-    rng = np.random.default_rng(seed)
-    low, _ = sample_batch(images, 8, 24, SCALE, rng)
-    init_unit_variance(net, low)
-    return net
+def by_teacher(net: nn.Module, low: Tensor, targets: Tensor) -> Tensor:
+    """Distance from what the full network makes."""
+    return F.l1_loss(net(low), targets[:, 3:])
 
 
-def full_network(
-    name: str, seed: int, images: Images, args: argparse.Namespace
-) -> tuple[nn.Module, float]:
-    """The trained full network, kept in the work folder, and the seconds that it took."""
-    file = args.work / f"{name}_{args.width}x{args.depth}_{args.iterations}_{seed}.pth"
-    torch.manual_seed(seed)
-    net = build(name, args.width, args.depth)
-    if file.is_file():
-        state = torch.load(file, weights_only=True)
-        net.load_state_dict(state["net"])
-        return net, state["seconds"]
-    seconds = train(started(net, images, seed), images, recipe(args.iterations), SCALE, seed)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({"net": net.state_dict(), "seconds": seconds}, file)
-    return net, seconds
+def by_both(net: nn.Module, low: Tensor, targets: Tensor) -> Tensor:
+    """Sum of both distances."""
+    made = net(low)
+    return F.l1_loss(made, targets[:, :3]) + F.l1_loss(made, targets[:, 3:])
 
 
-def recipe(iterations: int, lr: float = 1e-3) -> Recipe:
-    """The one recipe of all trainings."""
-    return Recipe(iterations, lr=lr, batch_size=8, patch_size=24)
+LOSSES = {"": by_both, "-teacher": by_teacher, "-truth": by_truth}
+"""Loss of the tuning by how the name of a way ends."""
+WAYS = (*(cut + ending for cut in CUTS for ending in LOSSES), "scratch")
 
 
-def cut(
-    net: nn.Module, way: str, share: float, cost: Cost, images: Images, seed: int, divisor: int
-) -> tuple[nn.Module, tuple[int, ...]]:
-    """A copy of a network with fewer channels, and the widths of its groups."""
-    net = copy.deepcopy(net)
-    groups = list(verified_groups(net).groups)
-    rng = np.random.default_rng(1000 + seed)
-    batches: list[dict[str, Any]] = []
-    for _ in range(SCORING_BATCHES):
-        low, high = sample_batch(images, 8, 24, SCALE, rng)
-        batches.append({"low": low, "high": high})
+class Setting:
+    """A full network and a seed, with what its file in the work folder holds.
 
-    def objective(batch: Any) -> torch.Tensor:
+    Args:
+        name: One of :data:`NETWORKS`.
+        seed: Of weights and patches.
+        args: Size of the network, recipe and work folder.
+
+    Attributes:
+        network: What the rows call it.
+        groups: Channel groups of the full network.
+        full_widths: Their sizes.
+        full: Weights of the trained full network; none before the training.
+        cuts: Widths, cost and weights by unit of the cost, share and way.
+    """
+
+    def __init__(self, name: str, seed: int, args: argparse.Namespace) -> None:
+        self.name, self.seed, self.args = name, seed, args
+        self.network = f"{name}_{args.width}x{args.depth}"
+        self.file = args.work / f"{self.network}_{args.iterations}x{args.batch_size}_{seed}.pth"
+        self.groups: list[ChannelGroup] = list(verified_groups(self.build()).groups)
+        self.full_widths = tuple(group.width for group in self.groups)
+        found = torch.load(self.file, weights_only=True) if self.file.is_file() else {}
+        self.full: Weights = found.get("full", {})
+        self.cuts: dict[tuple[str, float, str], dict[str, Any]] = found.get("cuts", {})
+
+    def save(self) -> None:
+        """Writes the file."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(self.file) as file:
+            torch.save({"full": self.full, "cuts": self.cuts}, file)
+
+    def build(self) -> nn.Module:
+        """The full network, which adds its output to an enlargement of the image."""
+        width, depth = self.args.width, self.args.depth
+        if self.name == "edsr":
+            cfg = dict(type="EDSRNet", in_channels=3, out_channels=3, rgb_mean=(0.0, 0.0, 0.0))
+            cfg |= dict(mid_channels=width, num_blocks=depth, upscale_factor=SCALE)
+            return Anchored(MODELS.build(cfg), SCALE)
+        from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
+
+        return SRVGGNetCompact(num_feat=width, num_conv=depth, upscale=SCALE)
+
+    def sized(self, widths: Sequence[int], weights: Weights) -> nn.Module:
+        """A network of some widths; its weights are random if none are given."""
+        net = self.build()
+        remove_channels(net, self.groups, [torch.arange(width) for width in widths])
+        if weights:
+            net.load_state_dict(weights)
+        return net
+
+    def fresh(self, widths: Sequence[int], seed: int, images: Images) -> nn.Module:
+        """A network at the start of its training, each convolution at outputs of unit variance."""
+        torch.manual_seed(seed)
+        net = self.sized(widths, {})
+        low, _ = next(self.batches(1, images))
+        init_unit_variance(net, low)
+        return net
+
+    def recipe(self, iterations: int) -> Recipe:
+        """The one recipe of all trainings."""
+        return Recipe(iterations, lr=1e-3, batch_size=self.args.batch_size, patch_size=24)
+
+    def batches(self, iterations: int, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
+        """Degraded and clean patches of every step."""
+        return batches(images, self.recipe(iterations), SCALE, self.seed)
+
+
+def cut_all(setting: Setting, images: Images, cost: Cost, args: argparse.Namespace) -> None:
+    """Trains the full network and cuts it in every way, as far as its file lacks them."""
+    if not setting.full:
+        net = setting.fresh(setting.full_widths, setting.seed, images)
+        train(net, images, setting.recipe(args.iterations), SCALE, setting.seed)
+        setting.full = net.state_dict()
+        setting.save()
+    for share, way in [(1.0, "full"), *itertools.product(args.shares, args.cuts)]:
+        if (key := (cost.unit, share, way)) not in setting.cuts:
+            found = setting.cuts[key] = cut(setting, way, share, cost, images)
+            setting.save()
+            print(setting.file.stem, *key, found["cost"], found["widths"], flush=True)
+
+
+def cut(setting: Setting, way: str, share: float, cost: Cost, images: Images) -> dict[str, Any]:
+    """What remains of the full network at a share of its cost: widths, cost and weights."""
+    net, widths = setting.sized(setting.full_widths, setting.full), setting.full_widths
+    if way != "full":
+        widths, kept = choose(setting, net, way, share, cost, images)
+        remove_channels(net, setting.groups, kept)
+    return {"widths": widths, "cost": cost(net), "weights": net.state_dict()}
+
+
+def choose(
+    setting: Setting, net: nn.Module, way: str, share: float, cost: Cost, images: Images
+) -> tuple[tuple[int, ...], list[Tensor]]:
+    """How many channels of every group remain, and which."""
+    rng = np.random.default_rng(1000 + setting.seed)
+    scoring = [sample_batch(images, 8, 24, SCALE, rng) for _ in range(SCORING_BATCHES)]
+    judged: list[dict[str, Any]] = [{"low": low, "high": high} for low, high in scoring]
+
+    def objective(batch: Any) -> Tensor:
         return F.l1_loss(net(batch["low"]), batch["high"])
 
-    importance = "l1" if way in ("uniform", "scratch") else way
-    scores = score_channels(net, groups, importance, batches, objective, seed)
-    options = width_options(groups, divisor)
+    groups, importance = setting.groups, "l1" if way == "uniform" else way
+    scores = score_channels(net, groups, importance, judged, objective)
+    options = width_options(groups, setting.args.divisor)
     cost_of = GroupCost(net, groups, cost)
     budget = share * cost_of.exact(cost_of.full_widths)
-    if way in ("uniform", "scratch"):
+    if way == "uniform":
         widths = scaled_widths(cost_of, options, budget)
     else:
-        measured = batches if way == "loss" else []
+        measured = judged if way == "loss" else []
         curves = damage_curves(net, groups, scores, options, measured, objective)
         widths = choose_widths(cost_of, options, curves, budget)
-    kept = [strongest(score, width) for score, width in zip(scores, widths, strict=True)]
-    remove_channels(net, groups, kept)
-    return net, widths
+    return widths, [strongest(score, width) for score, width in zip(scores, widths, strict=True)]
 
 
-def tune(net: Any, teacher: nn.Module, images: Images, iterations: int, seed: int) -> float:
-    """Trains a cut network beside the full one; returns CPU seconds."""
-    begin = time.process_time()
-    rng = np.random.default_rng(seed)
-    net.train().to(memory_format=torch.channels_last)
-    teacher.eval()
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3, eps=1e-8 / 255)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
-    for _ in range(iterations):
-        low, high = sample_batch(images, 8, 24, SCALE, rng)
-        low = low.contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            target = teacher(low)
-        made = net(low)
-        loss = F.l1_loss(made, high) + F.l1_loss(made, target)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-    return time.process_time() - begin
+@dataclass
+class Job:
+    """A training: the row that it fills, a network at its start, its loss and its length."""
+
+    row: Row
+    net: nn.Module
+    loss: Loss
+    iterations: int
 
 
-def row(
-    name: str, share: float, way: str, seed: int, data: Any, cost: Cost, args: argparse.Namespace
-) -> Row:
-    """One training of the table."""
-    images, held = data
-    full, seconds = full_network(name, seed, images, args)
+def jobs(setting: Setting, images: Images, args: argparse.Namespace) -> Iterator[Job]:
+    """All trainings of a setting that have no row yet."""
+    done = {tuple(row[name] for name in KEY) for row in read_rows(args.out)}
     total = args.iterations + args.tuning
-    net, widths = full, ()
-    if way == "full":
-        total = args.iterations
-    else:
-        net, widths = cut(full, way, share, cost, images, seed, args.divisor)
-        if way == "scratch":
-            torch.manual_seed(100 + seed)
-            module: Any
-            for module in net.modules():
-                if reset := getattr(module, "reset_parameters", None):
-                    reset()
-            started(net, images, seed)
-            seconds = train(net, images, recipe(total), SCALE, seed)
+    for (unit, share, cut_way), found in setting.cuts.items():
+        widths, weights = found["widths"], found["weights"]
+        ways: dict[str, tuple[Weights, Loss, int]]
+        if cut_way == "full":
+            ways = {"teacher": (weights, by_truth, 0), "full": ({}, by_truth, total)}
         else:
-            seconds += tune(net, full, images, args.tuning, 500 + seed)
-    return {
-        "network": name,
-        "share": share,
-        "way": way,
-        "seed": seed,
-        "params": count_params(net),
-        "cost": round(cost(net), 4),
-        "unit": cost.unit,
-        "psnr_photos": round(evaluate(net, held["photos"], SCALE), 4),
-        "psnr_bsds": round(evaluate(net, held["bsds"], SCALE), 4),
-        "iterations": total,
-        "seconds": round(seconds, 1),
-        "widths": " ".join(map(str, widths)),
-    }
+            ways = {cut_way + end: (weights, loss, args.tuning) for end, loss in LOSSES.items()}
+            ways |= {"scratch": ({}, by_truth, total)} if cut_way == "uniform" else {}
+            ways = {way: how for way, how in ways.items() if way in args.ways}
+        for way, (start, loss, iterations) in ways.items():
+            key = (setting.network, unit, share, way, setting.seed)
+            key += (args.iterations, args.tuning, args.batch_size)
+            if tuple(map(str, key)) in done:
+                continue
+            row = dict(zip(KEY, key, strict=True), cost=round(found["cost"], 4))
+            row["widths"] = " ".join(map(str, widths))
+            seed = setting.seed + (100 if way == "scratch" else 0)
+            net = setting.sized(widths, start) if start else setting.fresh(widths, seed, images)
+            yield Job(row, net.to(args.device), loss, iterations)
+
+
+def tune(
+    setting: Setting, images: Images, held: dict[str, Images], args: argparse.Namespace
+) -> None:
+    """Trains all that a setting lacks, those of one length together."""
+    todo = list(jobs(setting, images, args))
+    if not todo:
+        return
+    patches = setting.batches(args.iterations + args.tuning, images)
+    low, high = stack_batches(patches, args.device)
+    rest = low[args.iterations :], high[args.iterations :]
+    teacher = setting.sized(setting.full_widths, setting.full).to(args.device)
+    beside = rest[0], torch.cat([rest[1], taught(teacher, rest[0])], dim=2)
+    training = train_together if args.device == "cuda" else train_in_turn
+    for iterations, stacked in ((0, beside), (args.tuning, beside), (len(low), (low, high))):
+        group = [job for job in todo if job.iterations == iterations]
+        nets, losses = [job.net for job in group], [job.loss for job in group]
+        if group and iterations:
+            training(nets, stacked, setting.recipe(iterations), losses)
+        for job in group:
+            psnr = {f"psnr_{k}": round(evaluate(job.net, v, SCALE), 4) for k, v in held.items()}
+            append_row(args.out, job.row | psnr | {"params": count_params(job.net)}, COLUMNS)
+
+
+@torch.no_grad()
+def taught(teacher: nn.Module, low: Tensor) -> Tensor:
+    """What the teacher makes of the patches of all steps ``(T, N, C, H, W)``."""
+    parts = (teacher.eval()(part.flatten(0, 1)) for part in low.split(TAUGHT_AT_ONCE))
+    return torch.cat(list(parts)).unflatten(0, low.shape[:2])
+
+
+def train_in_turn(
+    nets: Sequence[nn.Module],
+    stacked: tuple[Tensor, Tensor],
+    recipe: Recipe,
+    losses: Sequence[Loss],
+) -> None:
+    """As :func:`train_together`, one network after the other, on any device."""
+    for net, loss_of in zip(nets, losses, strict=True):
+        _, layout = place(net.train())
+        optimizer = torch.optim.Adam(net.parameters(), 1.0, eps=ADAM_EPS)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: float(recipe.rate(torch.tensor(step)))
+        )
+        for low, targets in zip(*stacked, strict=True):
+            loss = loss_of(net, low.contiguous(memory_format=layout), targets)
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(net.parameters(), CLIP)
+            optimizer.step()
+            schedule.step()
+        if not loss.isfinite():
+            raise FloatingPointError(f"the loss ends at {loss.item()}")
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -203,65 +304,75 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def report(rows: Sequence[dict[str, str]]) -> str:
-    """Means over the seeds, as a table."""
-    found: dict[tuple[str, str, str], list[dict[str, str]]] = defaultdict(list)
+    """Means over the seeds, as a table for each recipe."""
+    names = ("network", "iterations", "tuning", "share", "way")
+    found: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for record in rows:
-        found[record["network"], record["share"], record["way"]].append(record)
-    lines = ["| network | share | way | seeds | photos | BSDS | cost |"]
-    lines.append("|---|---:|---|---:|---:|---:|---:|")
-    for (network, share, way), records in sorted(found.items()):
-        means = [
-            np.mean([float(record[key]) for record in records])
-            for key in ("psnr_photos", "psnr_bsds", "cost")
-        ]
-        cells = [network, share, way, str(len(records))]
-        cells += [f"{means[0]:.3f}", f"{means[1]:.3f}", f"{means[2]:,.5g}"]
+        found[tuple(record[name] for name in names)].append(record)
+    lines = ["| network | trained | tuned | share | way | seeds | photos | BSDS | cost |"]
+    lines.append("|---|---:|---:|---:|---|---:|---:|---:|---:|")
+    for key, records in sorted(found.items()):
+        psnr = [np.array([float(r[f"psnr_{k}"]) for r in records]) for k in ("photos", "bsds")]
+        cells = [*key, str(len(records))]
+        cells += [f"{values.mean():.3f} ± {values.std():.3f}" for values in psnr]
+        cells += [f"{np.mean([float(record['cost']) for record in records]):,.5g}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Reads the command line and works through the rows of the shard."""
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", type=Path, help="folder of train")
+    parser.add_argument("step", choices=("cut", "tune", "report"))
+    parser.add_argument("--data", type=Path, help="folder of photos and BSDS500")
     parser.add_argument("--work", type=Path, default=Path("work_dirs/prune_proof"))
     parser.add_argument("--out", type=Path, default=RESULTS / "prune_proof.csv")
-    parser.add_argument("--shard", default="0/1", help="i/n: every n-th row from the i-th on")
+    parser.add_argument("--shard", default="0/1", help="i/n: every n-th network and seed")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
-    parser.add_argument("--shares", nargs="+", type=float, default=[0.67, 0.45], help="of the cost")
-    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
-    parser.add_argument("--divisor", type=int, default=DIVISOR, help="step of the widths")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--width", type=int, default=24)
     parser.add_argument("--depth", type=int, default=8)
-    parser.add_argument("--iterations", type=int, default=20000, help="of the full network")
-    parser.add_argument("--tuning", type=int, default=10000, help="iterations after the cut")
-    parser.add_argument("--target", help="target of a latency, in place of Multi-Adds")
-    parser.add_argument("--report", action="store_true", help="print what is there, train nothing")
+    parser.add_argument("--iterations", type=int, default=3000, help="of the full network")
+    parser.add_argument("--tuning", type=int, default=3000, help="iterations after the cut")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of tuning")
+    parser.add_argument("--target", help="cut: of a latency, in place of Multi-Adds")
+    parser.add_argument(
+        "--shares", nargs="+", type=float, default=[0.69, 0.46], help="cut: of the cost"
+    )
+    parser.add_argument("--cuts", nargs="+", choices=CUTS, default=("loss", "uniform"))
+    parser.add_argument("--divisor", type=int, default=DIVISOR, help="cut: step of the widths")
+    ways = ("loss", "loss-teacher", "uniform", "scratch")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=ways, help="tune: which")
     args = parser.parse_args()
-    if args.report:
+    if args.step != "report" and args.data is None:
+        parser.error(f"{args.step} needs --data")
+    return args
+
+
+def main() -> None:
+    """Cuts, tunes or reports."""
+    args = parse_args()
+    if args.step == "report":
         print(report(read_rows(args.out)))
         return
-    if args.data is None:
-        parser.error("--data is needed, except with --report")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     init_default_scope("mmagic")
-    images = training_images(args.data / "train", SCALE, gray=False)
-    data = images, held_out_sets(args.data / "train", SCALE, gray=False)
+    images = training_images(args.data, SCALE, gray=False)
+    held = held_out_sets(args.data, SCALE, gray=False) if args.step == "tune" else {}
     cost = Cost("latency", target=args.target) if args.target else Cost("multi_adds")
-    jobs = [
-        (name, share, way, seed)
-        for seed in range(args.seeds)
-        for name in args.networks
-        for share, way in [(1.0, "full"), *((s, w) for s in args.shares for w in args.ways)]
-    ]
     shard, shards = map(int, args.shard.split("/"))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    for name, share, way, seed in jobs[shard::shards]:
-        done = {(r["network"], r["share"], r["way"], r["seed"]) for r in read_rows(args.out)}
-        if (name, str(share), way, str(seed)) not in done:
-            append_row(args.out, row(name, share, way, seed, data, cost, args), COLUMNS)
-    print(report(read_rows(args.out)))
+    pairs = [(name, seed) for name in args.networks for seed in range(args.seeds)]
+    for name, seed in pairs[shard::shards]:
+        setting = Setting(name, seed, args)
+        if args.step == "cut":
+            cut_all(setting, images, cost, args)
+        elif not setting.cuts:
+            raise FileNotFoundError(f"{setting.file} is missing or has no cut: run 'cut' first.")
+        else:
+            tune(setting, images, held, args)
+            print(report(read_rows(args.out)), flush=True)
 
 
 if __name__ == "__main__":

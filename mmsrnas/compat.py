@@ -88,12 +88,11 @@ class CheckpointError(ValueError):
     """A checkpoint file that cannot serve; the message names it and says why."""
 
 
-def load_tensors(path: str | Path, map_location: Any = "cpu") -> object:
+def load_tensors(path: str | Path) -> object:
     """Content of a file that ``torch.save`` wrote, if it is tensors and plain values only.
 
     Args:
-        path: The file.
-        map_location: As for ``torch.load``.
+        path: The file; its tensors come to the CPU.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -106,7 +105,7 @@ def load_tensors(path: str | Path, map_location: Any = "cpu") -> object:
         raise FileNotFoundError(f"checkpoint '{path}' does not exist.")
     _refuse_compressed(path)
     try:
-        return torch.load(path, map_location=map_location, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of many types, depending on what is damaged
         reason = next((line for line in str(error).splitlines() if "GLOBAL" in line), "")
         if not isinstance(error, pickle.UnpicklingError) or not reason:
@@ -358,8 +357,10 @@ def _allow_history_buffer(module: ModuleType) -> None:
 def _load_safely(module: ModuleType) -> None:
     """Makes mmengine's loaders of files and addresses safe with every torch."""
 
+    # Always to the CPU. mmengine asks for the device of the model, where a resume would then hold
+    # weights and optimizer twice, and Adam its step, for which it waits in every iteration.
     def load_from_local(filename: str, map_location: object = None) -> object:
-        return load_tensors(filename, map_location)
+        return load_tensors(filename)
 
     def load_from_http(filename: str, map_location: object = None) -> object:
         import torch
@@ -369,7 +370,7 @@ def _load_safely(module: ModuleType) -> None:
         path = folder / Path(urlparse(filename).path).name
         if not path.is_file():
             torch.hub.download_url_to_file(filename, str(path))  # by a temporary file
-        return load_tensors(path, map_location)
+        return load_tensors(path)
 
     register = module.CheckpointLoader.register_scheme
     register("", loader=load_from_local, force=True)

@@ -109,7 +109,8 @@ class Cost:
         """What the runtime makes of a network; the table has all of it."""
         operators = list_operators(network, self.target, input_size)
         # A search is the same whether its table is there already or not.
-        with torch.random.fork_rng(devices=[]):
+        gpus = [torch.cuda.current_device()] if self.target.device == "cuda" else []
+        with torch.random.fork_rng(gpus):
             missing = self.table.measure(operators)
         if missing:
             self.table.save(self.path)

@@ -14,8 +14,30 @@ import pytest
 
 # Threads gain nothing on tiny tensors, and wait for each other where tests start processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# On every machine tests run on the CPU; with TEST_DEVICE=cuda those that mean something on a GPU.
+ON_GPU = os.environ.get("TEST_DEVICE") == "cuda"
+if ON_GPU:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as deterministic kernels ask for
+else:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
-import mmsrnas  # noqa: F401  (repairs the stack before mmagic is imported)
+import torch  # noqa: E402
+
+import mmsrnas  # noqa: E402, F401  (repairs the stack before mmagic is imported)
+
+
+def pytest_configure() -> None:
+    """Tests of resumed runs compare bits."""
+    if ON_GPU:
+        torch.backends.cudnn.deterministic = True
+        torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leaves out what a process cannot do that has used a GPU."""
+    for item in items:
+        if ON_GPU and item.get_closest_marker("cpu"):
+            item.add_marker(pytest.mark.skip(reason="runs on the CPU alone"))
 
 
 def pytest_collection_finish() -> None:

@@ -37,9 +37,10 @@ def run(code, *paths, arguments=()):
             sys.meta_path.insert(0, Hidden)
     """
     script = textwrap.dedent(hide) + textwrap.dedent(code)
+    searched = (*paths, ROOT, os.environ.get("PYTHONPATH", ""))
     done = subprocess.run(
         [sys.executable, *(arguments or ("-c", script))],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (*paths, ROOT)))},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, searched))},
         capture_output=True,
         text=True,
     )
@@ -306,6 +307,13 @@ def test_history_loads_safely(tmp_path):
         assert loaded["log"].statistics(name) == history.statistics(name)
     assert loaded["best"] == 3.25
     np.testing.assert_array_equal(loaded["array"], np.arange(4))
+
+
+def test_a_resume_loads_to_the_cpu(tmp_path):
+    """There an optimizer that was not interrupted has its step; all else goes where it belongs."""
+    torch.save({"step": torch.tensor(1.0)}, tmp_path / "run.pth")
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "run.pth"), map_location="meta")
+    assert loaded["step"].device.type == "cpu"
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,9 @@ def outcome(work: Callable[[], None], folder: Path) -> str:
     return "" if status == 0 else log.read_text()[-2000:] or f"status {status}"
 
 
+pytestmark = pytest.mark.cpu
+
+
 @pytest.fixture(scope="module", autouse=True)
 def dependencies():
     """Imports once what all scripts import."""

@@ -136,17 +136,16 @@ def _sample_widths(rng: np.random.Generator) -> DRCGenotype:
 # The start is the one that trains a space better: from unit variance, DLSR loses 0.4 dB, and HiNAS
 # and the widths of EDSR win 0.7 and 0.2 dB.
 UNIT = Recipe(unit_variance=True)
-WARM = replace(UNIT, warm_up=100)
 SPACES = {
     "dlsr": Space(_sample_dlsr, lambda g: Anchored(DLSRNet(g), 2), Recipe(), count=80),
     "hnas": Space(_sample_hnas, HNASNet, UNIT),
-    "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, WARM),
+    "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, UNIT),
     "hinas_denoise": Space(
         partial(_sample_hinas, "denoise"),
         HiNASNet,
-        replace(WARM, sigma=50.0),
+        replace(UNIT, sigma=50.0),
         scale=1,
         gray=True,
     ),
-    "widths": Space(_sample_widths, lambda g: Anchored(PrunedNet(g), 2), WARM),
+    "widths": Space(_sample_widths, lambda g: Anchored(PrunedNet(g), 2), UNIT),
 }

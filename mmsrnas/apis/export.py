@@ -1,5 +1,6 @@
 """Export of trained networks to the formats of other runtimes, each checked against torch."""
 
+import copy
 import json
 import math
 import shutil
@@ -190,7 +191,8 @@ def export(
     kind = _format_of(path, precision)
     if kind == "onnx-int8" and photos is None:
         raise ValueError("photos: int8 is calibrated on photographs; name a folder of them.")
-    network = folded(model) if isinstance(model, nn.Module) else load_network(model, config)
+    given = isinstance(model, nn.Module)
+    network = folded(copy.deepcopy(model).cpu()) if given else load_network(model, config)
     require_finite(network, type(network).__name__)
     scale, channels = upscale_factor_of(network), in_channels_of(network)
     pictures = Photographs(photos, scale, channels, sigma) if photos is not None else None

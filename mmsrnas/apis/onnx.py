@@ -80,6 +80,7 @@ def export_onnx(network: nn.Module, path: str | Path, opset_version: int = 17) -
         FloatingPointError: A weight is NaN or infinite.
     """
     require_finite(network, type(network).__name__)
+    network = copy.deepcopy(network).cpu()
     size = min_size_of(network)
     image = torch.rand(1, in_channels_of(network), max(48, size), max(40, size))
     guarded = network
@@ -137,7 +138,7 @@ def check_onnx(network: nn.Module, path: str | Path, tolerance: float = 1e-5) ->
         (output,) = session.run(None, {"input": image.numpy()})
         return torch.from_numpy(output)
 
-    network = network.eval()
+    network = copy.deepcopy(network).cpu().eval()
     reference = copy.deepcopy(network).double()
     channels, size = in_channels_of(network), min_size_of(network)
     shapes = [(1, channels, max(h, size), max(w, size)) for h, w in ((48, 40), (96, 128))]

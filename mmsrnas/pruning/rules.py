@@ -37,6 +37,9 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 
 @rule("_prelu_kernel", "zeros_like", "ones_like", "empty_like", "full_like", "alias", "detach")
 @rule("lift_fresh", "_to_copy", "contiguous", "copy_", "lift_fresh_copy", "rand_like")
+# Pointwise ones that torch 2.6 to 2.11 do not mark as such:
+@rule("_conj_physical", "celu_", "elu_", "hardsigmoid_", "hardtanh_", "leaky_relu", "leaky_relu_")
+@rule("selu_")
 def pointwise(tracer: ChannelTracer, call: Call) -> None:
     """Index by index, with broadcasting."""
     result = call.result

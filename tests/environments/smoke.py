@@ -2,6 +2,7 @@
 
 Searches with a tiny supernet, resumes the search from its middle, derives, trains, tests, and
 exports where onnx is installed; every step is a tool in a new process.  The images are made here.
+Last it counts the channels that can be pruned, which is read from operators of torch.
 Exit code 0 means that every step worked and that the resumed search ended with the weights of the
 uninterrupted one.
 """
@@ -21,6 +22,8 @@ import numpy as np
 import torch
 
 import mmsrnas  # noqa: F401  (which lets torch load them)
+from mmsrnas.models import DRNNet
+from mmsrnas.pruning import find_sites
 
 ROOT = Path(__file__).parents[2]
 SEARCH = ROOT / "configs/demo/dlsr_search_tiny_x2_photographs.py"
@@ -60,6 +63,8 @@ def main() -> None:
         assert all(np.isfinite(value) for value in metrics.values()), metrics
         if find_spec("onnxruntime"):
             tool("export.py", checkpoint, "net.onnx")
+    sites = len(find_sites(DRNNet(upscale_factor=2, num_blocks=1, mid_channels=8)))
+    assert sites == 3, f"{sites} sites: an operator has no rule with this torch"
     print("smoke: all steps passed")
 
 

@@ -46,6 +46,7 @@ def test_every_genotype_is_judged_once_and_the_seed_decides():
 
 
 def test_small_spaces_are_judged_whole(monkeypatch):
+    pytest.importorskip("pymoo")
     monkeypatch.setattr("mmsrnas.analysis.evolution.MAX_STALE", 3)
     space = ElasticSpace((1, 2), (8, 16), ops=("conv_3x3",))
     found = search_front(space, judge, 100)

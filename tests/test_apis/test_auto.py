@@ -11,6 +11,8 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import IterBasedTrainLoop
 
+pytest.importorskip("pymoo")  # which selects the front of the default method
+
 from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, plan
 from mmsrnas.apis.auto import run as running
 from mmsrnas.apis.auto.comparison import compared, psnr_of

@@ -247,10 +247,18 @@ def test_no_supernet(images, constructor):
         runner.train()
 
 
-def test_cost_is_missing(images, monkeypatch):
-    monkeypatch.delattr(tiny_search.TinySupernet, "expected_cost")
-    with pytest.raises(TypeError, match=r"TinySupernet has no `expected_cost\(\)`"):
-        tiny_search.runner(images, arch={"complexity_loss": COMPLEXITY}).train()
+@MODELS.register_module()
+class FreeSupernet(tiny_search.TinySupernet):
+    expected_cost = None
+
+
+def test_cost_is_missing(images):
+    options = {
+        "supernet": {"type": "mmsrnas.FreeSupernet"},
+        "arch": {"complexity_loss": COMPLEXITY},
+    }
+    with pytest.raises(TypeError, match=r"FreeSupernet has no `expected_cost\(\)`"):
+        tiny_search.runner(images, **options).train()
     assert issubclass(MODELS.get(COMPLEXITY["type"]), ComplexityLoss)
 
 

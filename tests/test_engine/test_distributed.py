@@ -10,6 +10,8 @@ from test_sandwich_search import options as sandwich_options
 
 from mmsrnas.engine.hooks.checkpoint_hook import AGREE_INTERVAL, RESUME_ME
 
+pytestmark = pytest.mark.cpu
+
 SGD = {"type": "SGD", "lr": 1.0}
 COMPLEXITY = {"type": "mmsrnas.ComplexityLoss", "loss_weight": 0.01}
 DLSR = {"type": "mmsrnas.DLSRSupernet", "mid_channels": 4, "num_cells": 3}

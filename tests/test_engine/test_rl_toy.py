@@ -45,8 +45,8 @@ class ToyPolicy(nn.Module):
 
     def sample(self, count, generator=None):
         log_probs = self.logits.log_softmax(0)
-        probs = log_probs.detach().exp().expand(count, -1)
-        tokens = torch.multinomial(probs, 1, generator=generator)
+        probs = log_probs.detach().exp().expand(count, -1).cpu()
+        tokens = torch.multinomial(probs, 1, generator=generator).to(log_probs.device)
         entropy = -(log_probs.exp() * log_probs).sum().expand(count, 1)
         return PolicySample(tokens, log_probs[tokens], entropy)
 

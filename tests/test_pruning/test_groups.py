@@ -96,6 +96,23 @@ def _refusal(net, path):
         return type(error)
 
 
+@pytest.mark.parametrize(
+    "activation",
+    [
+        nn.LeakyReLU(),
+        *(kind(inplace=True) for kind in (nn.CELU, nn.ELU, nn.Hardsigmoid, nn.Hardtanh)),
+        *(kind(inplace=True) for kind in (nn.LeakyReLU, nn.SELU)),
+    ],
+)
+def test_activations_that_older_torch_does_not_mark_as_pointwise(activation, monkeypatch):
+    def unmarked(tracer, call):
+        tracer._leave_alone(call)
+
+    monkeypatch.setattr("mmsrnas.pruning.rules.pointwise", unmarked)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), activation, nn.Conv2d(4, 3, 3))
+    assert [group.width for group in find_groups(net)] == [4]
+
+
 class Random(nn.Module):
     """A chain of random operators with streams to add and to concatenate."""
 

@@ -29,7 +29,7 @@ def searched(tmp_path_factory):
     options = test_sandwich_search.options(iters=2, val_interval=2, augment=False)
     runner = tiny_search.runner(folder, **options)
     runner.train()
-    return folder / "run", runner.model.generator.eval()
+    return folder / "run", runner.model.generator.eval().cpu()
 
 
 @pytest.fixture

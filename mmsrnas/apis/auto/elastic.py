@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from mmsrnas.analysis.derivation import write_inherited
 from mmsrnas.analysis.front_selection import select_front
@@ -151,12 +152,11 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     """
     editor: Any = MODELS.build(search.model)
     read_checkpoint(checkpoint).load_into(editor, "")
-    front = select_front(
-        editor.eval(), search.val_dataloader, budget.cost, EVALUATIONS, CROP, editor.seed
-    )
+    editor.to(get_device()).eval()  # where mmengine's runner trains
+    front = select_front(editor, search.val_dataloader, budget.cost, EVALUATIONS, CROP, editor.seed)
     origin = {"checkpoint": checkpoint.name, "budget": str(budget)}
     front.write(plan.folder / "front", origin)
-    supernet = editor.generator
+    supernet = editor.cpu().generator
     supernet.rank(front.ranked(budget.limit))
     found, text = derived(supernet, budget)
     chosen = {plan.genotype: found.genotype}

@@ -44,14 +44,17 @@ class Restorer:
         model: A checkpoint, ``.onnx`` file, work dir or network, as
             :func:`~mmsrnas.apis.inference.load_model` takes it.
         config: Config of the network, for a checkpoint that does not say what it is.
-        device: Device as torch names it; a GPU where there is one if None.
+        device: Device as torch names it. If None, a network that is handed over as a module stays
+            where it is, files of other runtimes run on the CPU, and all else on a GPU where there
+            is one.
         precision: ``'auto'`` takes half precision where the hardware computes in it and this
             network agrees with float32 to 65 dB; ``'fp32'``, ``'bf16'`` and ``'fp16'`` do as said.
         runtime: What runs a network of torch. ``'auto'`` takes the fastest that is installed for
             files in float32 on a CPU, after a comparison with torch; a network that is handed over
             as a module stays in torch, as its weights may change. ``'torch'`` with ``'fp32'`` is
             the plain network. Others may round a value the other way.
-        max_memory: Bytes that the process may take; images that need more are done in tiles.
+        max_memory: Bytes that the process may take; images that need more are done in tiles. On a
+            GPU, what is free of its memory decides about tiles instead.
         tile: Height and width of the tiles with their halo, in pixels, instead of ``max_memory``.
 
     Attributes:
@@ -67,7 +70,7 @@ class Restorer:
         self,
         model: str | Path | nn.Module,
         config: str | Path | Config | None = None,
-        device: str | None = None,
+        device: str | torch.device | None = None,
         precision: str = "auto",
         max_memory: int = MAX_MEMORY,
         tile: int | None = None,
@@ -86,7 +89,7 @@ class Restorer:
             raise ValueError(
                 f"MODEL: takes images of {self.model.in_channels} channels; 1 or 3 are restored."
             )
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = self._choose_device(device, given=isinstance(model, nn.Module))
         self.max_memory, self.tile = max_memory, tile
         network: Any = self.model.network
         if network is not None:
@@ -98,6 +101,21 @@ class Restorer:
             self._choose_runtime(runtime, given=isinstance(model, nn.Module))
         if network is not None and self.model.runtime == "torch" and precision != "fp32":
             network.to(memory_format=torch.channels_last)
+
+    def _choose_device(self, device: str | torch.device | None, given: bool) -> torch.device:
+        network: Any = self.model.network
+        if network is None:
+            if str(device) not in ("None", "cpu"):
+                raise ValueError(
+                    f"device: {self.model.runtime} runs on the CPU alone, got '{device}'; leave it "
+                    "out, or take a checkpoint."
+                )
+            return torch.device("cpu")
+        if device is not None:
+            return _existing_device(device)
+        if given:
+            return next((p.device for p in network.parameters()), torch.device("cpu"))
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def _choose_runtime(self, runtime: str, given: bool) -> None:
         plain = self.device.type == "cpu" and self.dtype == torch.float32
@@ -131,12 +149,22 @@ class Restorer:
         card = self.model.card
         if "halo" in card:
             return Halo(card["halo"], card["tile_difference"])
-        run = self._run
-        if self.device.type == "cpu" and self.dtype == torch.float32:
-            run = self.model.network or run  # another runtime may swallow a NaN
         return find_halo(
-            run, self.model.in_channels, self.model.upscale_factor, self.model.min_size
+            self._exact, self.model.in_channels, self.model.upscale_factor, self.model.min_size
         )
+
+    @torch.inference_mode()
+    def _exact(self, image: Tensor) -> Tensor:
+        """Runs images in torch in float32, so that how far the network sees shows.
+
+        Another runtime may swallow a NaN. Kernels of cuDNN may spread it (Winograd, FFT), and round
+        a pixel another way in each size of image (TF32).
+        """
+        network = self.model.network
+        if network is None:
+            return self.model.run(image)
+        with torch.backends.cudnn.flags(enabled=False):
+            return network(image.to(self.device)).cpu()
 
     @cached_property
     def _bytes_per_pixel(self) -> float:
@@ -157,7 +185,7 @@ class Restorer:
         if self.tile is not None:
             return self.tile
         if self.device.type == "cuda":
-            available = 0.8 * torch.cuda.mem_get_info(self.device)[0]
+            available = 0.8 * _free_gpu_bytes(self.device)
         else:
             # The result, and a copy of it that encoders make with four bytes a pixel.
             result = image.nbytes * self.model.upscale_factor**2
@@ -277,6 +305,22 @@ def _computes_in(dtype: torch.dtype, device: torch.device) -> bool:
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     found = (getattr(torch.cpu, name, None) for name in checks)
     return dtype == torch.bfloat16 and any(check() for check in found if check)
+
+
+def _existing_device(name: str | torch.device) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"device: {str(error).splitlines()[0]}") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device: '{name}' was asked for, but torch sees no GPU.")
+    return device
+
+
+def _free_gpu_bytes(device: torch.device) -> int:
+    """Memory of a GPU that is free, or kept by torch for its next tensors."""
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + kept
 
 
 def _resident_bytes() -> int:

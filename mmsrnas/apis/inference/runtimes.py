@@ -45,7 +45,8 @@ class LoadedModel:
     """A network that is ready to run.
 
     Attributes:
-        run: Maps images ``(N, C, H, W)`` in [0, 1] to restored ones, not clamped.
+        run: Maps images ``(N, C, H, W)`` in [0, 1] to restored ones, not clamped; on the device of
+            ``network``, or on the CPU without one.
         upscale_factor: Ratio of output to input size.
         in_channels: Channels of the images.
         min_size: Smallest height and width.
@@ -91,8 +92,7 @@ def _load_onnx(path: Path, card: Mapping[str, Any] | None = None) -> LoadedModel
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     try:
-        providers = onnxruntime.get_available_providers()
-        session = onnxruntime.InferenceSession(str(path), options, providers)
+        session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has an exception of its own for every status
         raise ValueError(f"MODEL: '{path}' is no ONNX file that runs: {error}") from None
     (entry, *others), outputs = session.get_inputs(), session.get_outputs()

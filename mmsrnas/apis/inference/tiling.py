@@ -105,7 +105,8 @@ def find_halo(run: Run, in_channels: int, scale: int, min_size: int = 1) -> Halo
     halo are exact. For others the halo is 24 pixels, and the difference is measured.
 
     Args:
-        run: Maps images ``(N, C, H, W)`` on the CPU.
+        run: Maps images ``(N, C, H, W)`` on the CPU, in float32, with kernels that let a pixel
+            touch only what reads it.
         in_channels: Channels of the images.
         scale: Ratio of output to input size.
         min_size: Smallest image that the network takes.

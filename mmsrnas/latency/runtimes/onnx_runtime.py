@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def write_onnx(network: nn.Module, path: Path, input_size: tuple[int, int, int])
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the file is for timing only
         torch.onnx.utils.export(
-            copy.deepcopy(network).eval(),
+            copy.deepcopy(network).cpu().eval(),
             (image,),
             str(path),
             opset_version=OPSET,
@@ -148,7 +149,7 @@ class _Shapes:
         last = attributes.get("channels_last", 0)
         if node.op_type == "ReorderInput":
             batch, *size, channels = source if last else (source[0], *source[2:], source[1])
-            return (batch, -(-channels // 8) * 8, *size)
+            return (batch, -(-channels // _block_size()) * _block_size(), *size)
         if node.op_type == "ReorderOutput":
             batch, size, channels = source[0], source[2:], attributes["channels"]
             return (batch, *size, channels) if last else (batch, channels, *size)
@@ -166,6 +167,19 @@ class _Shapes:
             sizes = [self.shapes[name][1] for name in node.input]
             return (source[0], sum(sizes), *source[2:])
         return source  # activations, sums
+
+
+@cache
+def _block_size() -> int:
+    """Channels of a block of the blocked layout: 8 with AVX2, 16 with AVX-512."""
+    import onnx
+
+    node = onnx.helper.make_node("ReorderInput", ["x"], ["y"], domain=BLOCKED)
+    graph = _one_node(node, [("x", (1, 4, 1, 1), FLOAT, None)], [("y", None)])
+    opsets = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(BLOCKED, 1)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    (made,) = _session(model.SerializeToString(), 1).run(None, {"x": np.zeros((1, 4, 1, 1), "f")})
+    return made.shape[1]
 
 
 def _dims(info: Any) -> tuple[int, ...]:

@@ -122,7 +122,8 @@ def test_half_precision_is_taken_only_where_it_agrees(monkeypatch):
 
 def test_checkpoint_alone(tiny):
     path, network = tiny
-    assert np.array_equal(Restorer(path, runtime="torch")(SMALL), Restorer(network)(SMALL))
+    found = Restorer(path, runtime="torch")
+    assert np.array_equal(found(SMALL), Restorer(network, device=found.device)(SMALL))
 
 
 @pytest.mark.parametrize("content", ["genotype", "generator"])
@@ -134,7 +135,7 @@ def test_weights_with_a_genotype_or_with_the_arguments_of_their_network(tmp_path
     torch.save({"state_dict": network.state_dict(), "meta": meta}, tmp_path / "w.pth")
     gray = SMALL[..., 0]
     found = Restorer(tmp_path / "w.pth", runtime="torch")
-    assert np.array_equal(found(gray), Restorer(network)(gray))
+    assert np.array_equal(found(gray), Restorer(network, device=found.device)(gray))
 
 
 def test_files_that_do_not_tell_their_network(tmp_path, tiny):
@@ -174,6 +175,20 @@ def test_onnx_file(tmp_path):
     assert np.abs(found.astype(int) - Restorer(network)(IMAGE)).max() <= 1
 
 
+def test_devices_that_do_not_serve_are_refused(tmp_path):
+    from mmsrnas.apis import export_onnx
+
+    export_onnx(Local(), tmp_path / "net.onnx")
+    assert Restorer(tmp_path / "net.onnx").device.type == "cpu"
+    with pytest.raises(ValueError, match=r"device: onnxruntime runs on the CPU alone, got 'cuda'"):
+        Restorer(tmp_path / "net.onnx", device="cuda")
+    with pytest.raises(ValueError, match="device: Expected one of cpu"):
+        Restorer(Local(), device="gpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="device: 'cuda' was asked for, but torch sees no GPU"):
+            Restorer(Local(), device="cuda")
+
+
 def test_weights_of_a_network_that_spandrel_knows(tmp_path):
     spandrel = pytest.importorskip("spandrel")
     module = importlib.import_module("spandrel.architectures.Compact.__arch.SRVGG")
@@ -183,4 +198,4 @@ def test_weights_of_a_network_that_spandrel_knows(tmp_path):
     found = Restorer(tmp_path / "compact.pth", runtime="torch")
     assert (found.model.upscale_factor, found.model.in_channels) == (2, 3)
     network.upscale_factor, network.in_channels = 2, 3
-    assert np.array_equal(found(SMALL), Restorer(network)(SMALL))
+    assert np.array_equal(found(SMALL), Restorer(network, device=found.device)(SMALL))

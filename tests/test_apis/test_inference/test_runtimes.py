@@ -26,16 +26,16 @@ def local():
 
 def test_a_checkpoint_runs_in_the_fastest_runtime(tiny, cache, monkeypatch):
     path, network = tiny
-    fast = Restorer(path)
+    fast = Restorer(path, device="cpu")
     assert str(fast.model) == "onnxruntime"
     (file,) = cache.iterdir()
-    plain = Restorer(path, runtime="torch", precision="fp32")
+    plain = Restorer(path, runtime="torch", precision="fp32", device="cpu")
     assert str(plain.model) == "torch"
     difference = np.abs(fast(IMAGE).astype(int) - plain(IMAGE))
     assert difference.max() <= 1 and difference.mean() < 1e-3
     assert Restorer(network).model.runtime == "torch"  # its weights may change
     monkeypatch.setattr(runtimes, "export_onnx", None)  # the file is there already
-    assert np.array_equal(Restorer(path)(IMAGE), fast(IMAGE))
+    assert np.array_equal(Restorer(path, device="cpu")(IMAGE), fast(IMAGE))
     assert list(cache.iterdir()) == [file]
 
 
