@@ -6,7 +6,7 @@ LOCK := requirements/lock.txt requirements/lock-nodeps.txt
 STAMP := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo demo-denoise demo-hnas test test-cuda coverage matrix tables soak lint format clean fuzz bench mutation
+.PHONY: help venv demo demo-denoise demo-hnas test test-cuda coverage matrix tables soak docs lint format clean fuzz bench mutation
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/'
@@ -63,6 +63,9 @@ matrix:  ## the environments of docs/get-started.md: builds each one, runs a sea
 
 tables: venv  ## write the tables of configs/*/README.md from the metafile.yml beside them
 	$(BIN)/python tools/misc/make_tables.py
+
+docs: venv  ## the pages as a site in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: venv  ## formatting, lint and types
 	$(BIN)/ruff format --check .

@@ -1,7 +1,7 @@
 """Memory and speed of inference: ``python benchmarks/inference.py``.
 
 Three parts: ``--memory`` (largest resident set of a process that restores one large image and
-writes it as PNG), ``--tiles`` (time of tiles against the image in one piece) and ``--fast`` (every
+writes it as PNG), ``--tiles`` (time of tiles against an image in one piece) and ``--fast`` (every
 installed runtime against plain eager torch: float32, NCHW, gradients recorded). Times are CPU times
 of one thread, all of one part in one run.
 """
@@ -21,14 +21,20 @@ from torch import nn
 from mmsrnas.apis.export import Photographs
 from mmsrnas.apis.generator import folded
 from mmsrnas.apis.inference import Picture, Restorer, write_picture
+from mmsrnas.apis.inference.restorer import MAX_MEMORY
 from mmsrnas.apis.inference.runtimes import FASTEST
-from mmsrnas.apis.inference.tiling import Tile
+from mmsrnas.apis.inference.tiling import Tile, split
 from mmsrnas.costs import count_multi_adds
 from mmsrnas.genotypes import ElasticGenotype
-from mmsrnas.models import DLSRNet, ElasticNet
+from mmsrnas.models import DLSRNet, DRNNet, ElasticNet, HiNASNet, HNASNet
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "dlsr": lambda: DLSRNet("DLSR", 2),
+    "dlsr_x4": lambda: DLSRNet("DLSR", 4),
+    "hnas": lambda: HNASNet("HNAS_B", 2),
+    "hinas": lambda: HiNASNet("HINAS_SR", upscale_factor=2),
+    "denoise": lambda: HiNASNet("HINAS_DENOISE", "denoise", 1, 1),
+    "drn": lambda: DRNNet(4, num_blocks=4),
     "elastic": lambda: folded(ElasticNet(ElasticGenotype(("conv_3x3",) * 8, (16,) * 8))),
 }
 RUNTIMES = ("torch", *(name for name in FASTEST if importlib.util.find_spec(name)))
@@ -81,22 +87,34 @@ def memory(name: str, runtime: str, size: tuple[int, int], every: int) -> None:
     )
 
 
-def tiles(sides: list[int]) -> None:
-    """Compares tiles with an image of the same size in one piece, per pixel."""
-    image = np.random.default_rng(0).integers(0, 256, (600, 900, 3), np.uint8)
-    for name, build in NETWORKS.items():
-        for runtime in RUNTIMES:
-            whole = Restorer(build(), max_memory=64 << 30, runtime=runtime)
-            times = {"in one piece": seconds(lambda r=whole: r(image), 1)}
-            for side in sides:
-                tiled = Restorer(build(), tile=side, runtime=runtime)
-                times[f"tiles of {side}"] = seconds(lambda r=tiled: r(image), 1)
-            one, pixels = times["in one piece"], image[..., 0].size
-            text = ", ".join(
-                f"{what} {value / pixels * 1e6:.2f} us per pixel ({value / one - 1:+.0%})"
-                for what, value in times.items()
-            )
-            print(f"{name}, {runtime}: {text}", flush=True)
+def tiles(name: str, runtime: str, side: int | None) -> None:
+    """Compares an image in tiles with one in one piece, per pixel.
+
+    The tiles are those of an image that has 12000x8000 pixels when it is restored, and their time
+    is that of one; the image in one piece has 1.25 times their height and width.
+    """
+    restorer = Restorer(NETWORKS[name](), max_memory=64 << 30, runtime=runtime)
+    scale = restorer.model.upscale_factor
+    large = np.empty((8000 // scale, 12000 // scale, restorer.model.in_channels), np.uint8)
+    restorer.max_memory, restorer.tile = MAX_MEMORY, side
+    parts = list(split(large.shape[:2], restorer._tile_for(large), restorer.halo.size))
+    restorer.max_memory, restorer.tile = 64 << 30, None
+    window = tuple(span.stop - span.start for span in parts[0].outer)
+    random = np.random.default_rng(0)
+    times = {}
+    whole = (window[0] * 5 // 4, window[1] * 5 // 4)
+    for size in (window, whole):
+        image = random.integers(0, 256, (*size, large.shape[2]), np.uint8)
+        times[size] = seconds(lambda image=image: restorer(image), 2)
+    area = large.shape[0] * large.shape[1]
+    computed = len(parts) * window[0] * window[1] / area
+    tiled, one = times[window] * len(parts) / area, times[whole] / (whole[0] * whole[1])
+    print(
+        f"{name}, {runtime}: {len(parts)} tiles of {window[1]}x{window[0]} compute {computed:.2f} "
+        f"times the pixels: {tiled * 1e6:.2f} us per pixel; {whole[1]}x{whole[0]} in one piece "
+        f"{one * 1e6:.2f} ({tiled / one - 1:+.0%})",
+        flush=True,
+    )
 
 
 def fast(set5: str) -> None:
@@ -130,13 +148,16 @@ def fast(set5: str) -> None:
 
 
 def main() -> None:
-    """Runs the parts that are asked for; tiles and speed where none is."""
+    """Runs the parts that are asked for; speed where none is."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--memory", choices=list(NETWORKS), help="minutes")
-    parser.add_argument("--runtime", choices=RUNTIMES, default="torch", help="of --memory")
+    parser.add_argument(
+        "--runtime", choices=RUNTIMES, default="torch", help="of --memory and --tiles"
+    )
     parser.add_argument("--every", type=int, default=1, help="the network on one of so many tiles")
     parser.add_argument("--size", type=int, nargs=2, default=(4000, 6000), help="HEIGHT WIDTH")
-    parser.add_argument("--tiles", type=int, nargs="*", help="sides of tiles; two minutes")
+    parser.add_argument("--tiles", nargs="+", choices=list(NETWORKS), help="half a minute each")
+    parser.add_argument("--side", type=int, help="of --tiles, instead of that of --max-memory")
     parser.add_argument("--fast", action="store_true", help="half a minute")
     parser.add_argument("--set5", default="../shared/data/bench/Set5/HR", help="of --fast")
     args = parser.parse_args()
@@ -144,9 +165,9 @@ def main() -> None:
     if args.memory:
         memory(args.memory, args.runtime, tuple(args.size), args.every)
         return
-    if args.tiles is not None or not args.fast:
-        tiles(args.tiles or [400, 800])
-    if args.fast or args.tiles is None:
+    for name in args.tiles or ():
+        tiles(name, args.runtime, args.side)
+    if args.fast or not args.tiles:
         fast(args.set5)
 
 

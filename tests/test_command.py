@@ -1,6 +1,5 @@
 """The command ``mmsrnas``: quick help, all commands, and the scripts that it runs."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,25 +83,3 @@ def test_interruption_has_its_status(run, tmp_path):
     with pytest.raises(SystemExit) as end:
         run(tmp_path / "script.py")
     assert end.value.code == 130
-
-
-def commands_of_pages():
-    """Lines of the pages that run the command, continued ones joined."""
-    for page in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
-        for block in re.findall(r"^```bash\n(.*?)^```", page.read_text(), re.M | re.S):
-            for line in block.replace("\\\n", " ").splitlines():
-                if line.startswith("mmsrnas "):
-                    yield f"{page.name}: {line.partition('  #')[0].strip()}"
-
-
-@pytest.mark.parametrize("line", commands_of_pages())
-def test_commands_of_pages_have_the_options_that_they_use(line):
-    words = line.partition(": ")[2].split()[1:]
-    name = next(n for n in (" ".join(words[:2]), words[0]) if n in command.COMMANDS)
-    source = (ROOT / "tools" / command.COMMANDS[name][0]).read_text()
-    if "plan_parser" in source:
-        source += (ROOT / "mmsrnas/command.py").read_text()
-    if name == "derive":  # its budgets are written in a loop
-        source += "".join(f'"--max-{kind}"' for kind in ("latency", "multi-adds", "params"))
-    for option in re.findall(r"--[a-z-]+", " ".join(words)):
-        assert f'"{option}"' in source, f"{line}: {option}"

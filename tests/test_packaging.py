@@ -87,6 +87,14 @@ def test_metafile_names_every_config_of_its_folder(metafile):
         assert model["In Collection"] in collections
 
 
+def test_site_has_every_page():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("configs/**/*.md")]
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    parts = [[part] if isinstance(part, str) else next(iter(part.values())) for part in nav]
+    named = [page for part in parts for page in part]
+    assert sorted(named) == sorted(str(page.relative_to(ROOT)) for page in pages)
+
+
 def test_citation_names_this_version():
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == mmsrnas.__version__
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from .model import load_model
 from .pictures import Picture, read_picture, write_picture
 from .runtimes import RUNTIMES, LoadedModel, faster, in_runtime
-from .tiling import FOREIGN_BYTES, Halo, Tile, find_halo, peak_bytes_per_pixel, split
+from .tiling import FOREIGN_BYTES, Halo, Tile, find_halo, peak_bytes_per_pixel, smallest_tile, split
 
 __all__ = ["MAX_MEMORY", "PRECISIONS", "Restorer"]
 
@@ -25,11 +25,11 @@ MAX_MEMORY = 2 << 30
 """Bytes that the process may take where nothing else is said."""
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 MIN_TILE = 96
-HEADROOM = {"torch": 1.75, "onnxruntime": 2.5, "openvino": 2.5, "ncnn": 1.75}
+HEADROOM = {"torch": 1.75, "onnxruntime": 2.25, "openvino": 1.1, "ncnn": 1.75}
 """Memory that a pass takes, as a multiple of its features in torch.
 
-Measured for DLSR and elastic: torch 1.06 to 1.63; onnxruntime 0.23 to 1.12 for one image, and up to
-2.1 for tiles of several sizes, whose memory it keeps; OpenVINO 0.4 to 1.5 for one image.
+Measured for DLSR and elastic: torch 1.06 to 1.63, onnxruntime 1.5 to 1.8 (it asks
+the system for powers of two), OpenVINO 0.9.
 """
 MIN_AGREEMENT = 65.0
 """PSNR in dB of half precision against float32: worth 0.01 dB to a network with 38 dB."""
@@ -190,7 +190,9 @@ class Restorer:
             # The result, and a copy of it that encoders make with four bytes a pixel.
             result = image.nbytes * self.model.upscale_factor**2
             encoded = result * 4 / 3
-            available = self.max_memory - _resident_bytes() - result - encoded
+            available = self.max_memory - _resident_bytes() - result
+            if self.model.release is None or available < encoded:
+                available -= encoded
         planes = 3 if image.shape[2] > self.model.in_channels else 1
         side = int(math.sqrt(max(available, 0) / (planes * self._bytes_per_pixel)))
         if max(image.shape[:2]) <= side or max(image.shape[:2]) <= MIN_TILE:
@@ -251,8 +253,9 @@ class Restorer:
         height, width, channels = pixels.shape
         restored = np.empty((height * scale, width * scale, channels), pixels.dtype)
         tile = self._tile_for(pixels)
-        halo = self.halo.size if max(height, width) > tile else 0
-        if tile <= 2 * halo and max(height, width) > tile:
+        in_tiles = max(height, width) > tile
+        halo = self.halo.size if in_tiles else 0
+        if in_tiles and tile < smallest_tile(halo):
             raise MemoryError(
                 f"tiles of {tile} pixels are too small for this network, which needs {halo} "
                 "around each; allow more by max_memory or tile."
@@ -262,6 +265,8 @@ class Restorer:
             if progress:
                 rows, columns = part.core
                 progress((rows.stop - rows.start) * (columns.stop - columns.start))
+        if in_tiles and self.model.release is not None:
+            self.model.release()
         return restored.reshape(*restored.shape[:2], *image.shape[2:])
 
     def _restore_tile(self, pixels: np.ndarray, tile: Tile, restored: np.ndarray) -> None:

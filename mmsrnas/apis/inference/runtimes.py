@@ -35,6 +35,8 @@ FASTEST = ("openvino", "onnxruntime")
 """Runtimes that are faster than torch on a CPU without half precision, the fastest first."""
 TOLERANCE = 1e-4
 """Difference from torch that is rounding, for images in [0, 1]: the fortieth part of a level."""
+LARGE = 256 * 256
+"""Pixels from which OpenVINO compiles a network for one size: it takes half the memory then."""
 KEPT_FILES = 20
 
 Run = Callable[[Tensor], Tensor]
@@ -54,6 +56,8 @@ class LoadedModel:
         card: What an exported file says about itself.
         runtime: What runs it: a name of :data:`RUNTIMES`, or ``'ncnn'``.
         note: Why it is not the fastest runtime, where it is not.
+        release: Gives back the memory that a runtime keeps between images; None where that cannot
+            be said.
     """
 
     run: Run
@@ -64,6 +68,7 @@ class LoadedModel:
     card: Mapping[str, Any]
     runtime: str = "torch"
     note: str = ""
+    release: Callable[[], object] | None = None
 
     def __str__(self) -> str:
         return f"{self.runtime} ({self.note})" if self.note else self.runtime
@@ -112,7 +117,16 @@ def _load_onnx(path: Path, card: Mapping[str, Any] | None = None) -> LoadedModel
     channels = entry.shape[1] if isinstance(entry.shape[1], int) else 3
     probe = torch.zeros(1, channels, 48, 48)
     scale = card.get("scale") or run(probe).shape[-1] // 48
-    return LoadedModel(run, scale, channels, card.get("min_size", 1), None, card, "onnxruntime")
+    least = card.get("min_size", 1)
+    shrink = onnxruntime.RunOptions()
+    shrink.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    nothing = np.zeros((1, channels, least, least), kind)
+
+    def release() -> None:
+        session.run(None, {entry.name: nothing}, shrink)
+
+    sizes = (scale, channels, least)
+    return LoadedModel(run, *sizes, None, card, "onnxruntime", release=release)
 
 
 def _load_openvino(path: Path, card: Mapping[str, Any] | None = None) -> LoadedModel:
@@ -123,16 +137,27 @@ def _load_openvino(path: Path, card: Mapping[str, Any] | None = None) -> LoadedM
         card = json.loads(model.get_rt_info([CARD]).astype(str))
     card = card or {}
     config = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": "f32"}
-    request = core.compile_model(model, "CPU", config).create_infer_request()
+    any_size = core.compile_model(model, "CPU", config).create_infer_request()
+    one_size: dict[torch.Size, Any] = {}
+
+    def request(size: torch.Size) -> Any:
+        if size[2:].numel() < LARGE:
+            return any_size
+        if size not in one_size:
+            one_size.clear()
+            model.reshape(list(size))
+            one_size[size] = core.compile_model(model, "CPU", config).create_infer_request()
+        return one_size[size]
 
     def run(x: Tensor) -> Tensor:
-        result = request.infer([np.ascontiguousarray(x.numpy())])
+        result = request(x.shape).infer([np.ascontiguousarray(x.numpy())])
         return torch.from_numpy(np.array(next(iter(result.values())), np.float32))
 
     shape = model.inputs[0].get_partial_shape()
     channels = shape[1].get_length() if shape[1].is_static else 3
     scale = card.get("scale") or run(torch.zeros(1, channels, 48, 48)).shape[-1] // 48
-    return LoadedModel(run, scale, channels, card.get("min_size", 1), None, card, "openvino")
+    sizes = (scale, channels, card.get("min_size", 1))
+    return LoadedModel(run, *sizes, None, card, "openvino", release=one_size.clear)
 
 
 def _load_ncnn(path: Path) -> LoadedModel:
@@ -210,7 +235,7 @@ def in_runtime(model: LoadedModel, runtime: str) -> LoadedModel:
         path.touch()
         found = loader(path, card)
         if _difference(model, found) <= TOLERANCE:
-            return replace(model, run=found.run, runtime=runtime)
+            return replace(model, run=found.run, runtime=runtime, release=found.release)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as part:
         export_onnx(model.network, part)
@@ -219,7 +244,7 @@ def in_runtime(model: LoadedModel, runtime: str) -> LoadedModel:
             raise ValueError(f"{runtime} differs from torch by {error:.1e}")
     for old in sorted(path.parent.glob("*.onnx"), key=_last_use)[:-KEPT_FILES]:
         old.unlink(missing_ok=True)
-    return replace(model, run=found.run, runtime=runtime)
+    return replace(model, run=found.run, runtime=runtime, release=found.release)
 
 
 class RuntimeNet(nn.Module):

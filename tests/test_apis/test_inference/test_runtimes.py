@@ -85,3 +85,14 @@ def test_runtimes_that_have_no_meaning(local, tmp_path):
     runtimes.export_onnx(local.network, tmp_path / "net.onnx")
     with pytest.raises(ValueError, match=r"net\.onnx' is a file of onnxruntime"):
         Restorer(tmp_path / "net.onnx", runtime="torch")
+
+
+def test_openvino_compiles_for_the_size_of_a_large_image(local, cache, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(runtimes, "LARGE", 40 * 40)
+    found = runtimes.in_runtime(local, "openvino")
+    for size in ((30, 40), (40, 40), (41, 47), (40, 40)):
+        image = torch.rand(1, 3, *size)
+        assert torch.allclose(found.run(image), local.run(image), atol=1e-5)
+    found.release()
+    assert torch.allclose(found.run(image), local.run(image), atol=1e-5)
