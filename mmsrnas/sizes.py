@@ -83,15 +83,19 @@ def upscale_factor_of(network: nn.Module) -> int:
 
 
 class ShapesAlone(TorchDispatchMode):
-    """Passes of meta or fake tensors, in which bicubic interpolation is one operator.
+    """Passes of meta or fake tensors, in which interpolation and PReLU are one operator each.
 
-    torch computes its shape by way of its arithmetic, which takes as long as the rest of a network.
+    torch finds their shapes by way of their arithmetic, which takes as long as the rest of a
+    network.
     """
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        if func is torch.ops.aten.upsample_bicubic2d.default:
+        aten = torch.ops.aten
+        if func is aten._prelu_kernel.default:
+            return torch.empty_like(args[0])
+        if func in (aten.upsample_bicubic2d.default, aten.upsample_bilinear2d.default):
             image, size = args[:2]
             return torch.empty(
                 (*image.shape[:2], *size),

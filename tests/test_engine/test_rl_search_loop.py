@@ -11,7 +11,7 @@ from mmsrnas.engine.supernet import find_supernet
 from mmsrnas.genotypes import load_genotype
 from mmsrnas.models.hnas.cost import multi_adds
 
-ITERS = 16
+ITERS = 12
 
 
 def state(runner):
@@ -24,7 +24,7 @@ def state(runner):
 @pytest.fixture(scope="module")
 def observed(images):
     """A whole search, with what changed and what was logged at every iteration."""
-    runner = tiny_rl_search.runner(images, run="observed")
+    runner = tiny_rl_search.runner(images, run="observed", iters=ITERS)
     loop, seen = runner.build_train_loop(runner._train_loop), []
     runner._train_loop = loop
     step = loop.run_iter
@@ -68,9 +68,9 @@ def test_log_has_every_term(observed):
     history = runner.message_hub.log_scalars
     for key in ("reward", "baseline", "policy_loss", "psnr", "gain", "cost", "entropy"):
         values = history[f"train/{key}"].data[0]
-        assert len(values) == 9 and all(value == value for value in values), key
+        assert len(values) == 6 and all(value == value for value in values), key
     for key in ("random_psnr", "random_reward"):
-        assert len(history[f"train/{key}"].data[0]) == 3
+        assert len(history[f"train/{key}"].data[0]) == 2
     assert 0.9 < history["train/entropy"].data[0][0] <= 1
     assert {"train/weights.lr", "train/policy.lr"} <= history.keys()
 
@@ -80,6 +80,7 @@ def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeyp
     runner = tiny_rl_search.runner(
         images,
         run="correlation",
+        iters=6,
         loop=tiny_rl_search.reward(performance_weight=0.0) | {"num_samples": 12},
     )
     loop = runner.build_train_loop(runner._train_loop)
@@ -113,7 +114,7 @@ def test_cost_in_the_reward_is_that_of_the_rewarded_architecture(images, monkeyp
         costs = [multi_adds(genotype, (8, 8), mid_channels=4) for genotype in genotypes]
         pairs += zip(costs, values, strict=True)
     correlation = torch.corrcoef(torch.tensor(pairs, dtype=torch.double).T)[0, 1]
-    assert len(pairs) > 50
+    assert len(pairs) > 30
     assert correlation.item() == pytest.approx(-1, abs=1e-12)
 
 
@@ -191,7 +192,7 @@ def test_mixed_precision(images):
     wrapper = tiny_rl_search.config(images)["optim_wrapper"]
     for key in ("weights", "policy"):
         wrapper[key]["type"] = "mmsrnas.AutocastOptimWrapper"
-    runner = tiny_rl_search.runner(images, run="amp", iters=6, optim_wrapper=wrapper)
+    runner = tiny_rl_search.runner(images, run="amp", iters=4, optim_wrapper=wrapper)
     runner.train()
     assert runner.message_hub.get_scalar("train/psnr").current() > 0
 

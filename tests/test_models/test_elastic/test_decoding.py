@@ -40,8 +40,16 @@ def test_a_sandwich_has_the_largest_and_the_smallest():
     assert len(rest) == 3
     again = SPACE.sandwich(3, torch.Generator().manual_seed(0))
     assert torch.equal(rows, again)
-    ops = {SPACE.decode(SPACE.sandwich(0)[0]).ops for _ in range(30)}
-    assert len(ops) > 3
+    generator = torch.Generator().manual_seed(0)
+    ops = {SPACE.decode(SPACE.sandwich(0, generator)[0]).ops for _ in range(60)}
+    assert len(ops) == 2**3
+
+
+def test_the_cover_has_every_operation_and_activation_at_full_size():
+    found = list(SPACE.cover())
+    assert [genotype.ops for genotype in found] == [(op,) * 3 for op in SPACE.ops]
+    assert {genotype.activation for genotype in found} == set(SPACE.activations)
+    assert all(genotype.widths == (16,) * 3 for genotype in found)
 
 
 @pytest.mark.parametrize("tokens", [[0] * 6, [2, 0, 0, 0, 0, 0, 0], [-1, 0, 0, 0, 0, 0, 0]])

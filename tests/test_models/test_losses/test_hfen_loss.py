@@ -53,5 +53,6 @@ def _raw_peak(loss, image):
     return F.conv2d(smooth, loss.laplace.to(image.dtype), padding=1).max().item()
 
 
-def test_kernels_are_no_weights():
+def test_kernels_are_no_weights_and_smoothing_keeps_the_mean():
     assert not HFENLoss().state_dict()
+    assert HFENLoss().gauss.sum().item() == pytest.approx(1)
