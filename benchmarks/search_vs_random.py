@@ -29,7 +29,7 @@ from elastic_front import alone, test_sets
 from scipy import stats
 from truth.__main__ import train_on_cpu, train_on_gpu
 from truth.images import Images, training_images
-from truth.ranking import scorer, train_paths
+from truth.ranking import STRATEGIES, judge_of
 from truth.spaces import SPACES, Space
 from truth.table import append_row
 from truth.training import evaluate
@@ -121,12 +121,11 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
         if not path.is_file():
             options = Namespace(
                 space=method.name, seed=seed, iterations=args.iterations, lr=args.lr,
-                unit_variance=args.unit_variance, strategy="paths", finetune=args.finetune,
+                unit_variance=args.unit_variance, strategy=args.strategy, finetune=args.finetune,
                 data=args.data / "train", device=args.device,
             )  # fmt: skip
             torch.manual_seed(seed)
-            supernet, seconds = train_paths(options, method.space, images)
-            judge = scorer(options, method.space, supernet.eval(), images)
+            judge, seconds = judge_of(options, method.space, images)
             best = max(method.near_budget(args.candidates, seed), key=judge)
             content = {"seconds": round(seconds), "genotype": best.to_dict()}
             with atomic_write(path) as partial:
@@ -265,7 +264,8 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--search", type=int, metavar="SEED", help="only search with this seed")
-    parser.add_argument("--iterations", type=int, default=3000, help="of a supernet")
+    parser.add_argument("--strategy", choices=STRATEGIES, default="paths", help="of the search")
+    parser.add_argument("--iterations", type=int, default=3000, help="of a supernet, or of each")
     parser.add_argument("--lr", type=float, default=1e-3, help="of a supernet")
     parser.add_argument("--unit-variance", action="store_true", help="start of a supernet")
     parser.add_argument("--finetune", type=int, default=0, help="iterations before a score")

@@ -1,21 +1,24 @@
-"""Does a supernet rank as the truth does? Trains it by a strategy, and scores a table with it.
+"""Does a search judge as the truth does? Scores the architectures of a table by a strategy.
 
+    python -m benchmarks.truth.ranking hnas --strategy short --data DIR --iterations 100 --lr 2e-3
     python -m benchmarks.truth.ranking dlsr --strategy paths --data DIR --iterations 3000
     python -m benchmarks.truth.ranking --report
 
-``paths`` trains random paths, one in a step, and scores by PSNR with the shared weights on crops
-that neither training nor table have; ``gradient`` searches as the configs do, and scores by the
-log-probability of a genotype. Images, patches and optimizer are those of the table. Rows go to
-``benchmarks/results/supernet_ranks.csv``; the report has Spearman's correlation with the truth, and
-with what the truth has beyond the cost.
+``short`` trains each architecture alone for a few iterations, ``paths`` a supernet by random paths,
+one in a step; both score by PSNR on crops that neither training nor table have. ``gradient``
+searches as the configs do, and scores by the log-probability of a genotype. Images, patches and
+optimizer are those of the table. Rows go to ``benchmarks/results/supernet_ranks.csv``; the report
+has Spearman's correlation with the truth, and with what the truth has beyond the cost.
 """
 
 import argparse
 import csv
 import itertools
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +65,7 @@ SUPERNETS: dict[str, Callable[[], nn.Module]] = {
     "hinas_sr": lambda: HiNASSupernet("sr", 2, 3, num_cells=3, with_cp=True),
     "hinas_denoise": lambda: HiNASSupernet("denoise", 1, 1, num_cells=3, with_cp=True),
 }
+STRATEGIES = ("paths", "gradient", "short")
 WARMUP = 0.3
 """Share of a search by gradient in which the weights train alone."""
 ARCH_LR = 2e-2
@@ -168,6 +172,8 @@ def _require_grad(parameters: Sequence[nn.Parameter], value: bool) -> None:
 def recipe_of(args: argparse.Namespace, space: Space) -> Recipe:
     """The recipe of the table with the length, rate and start of the command line."""
     warm_up = args.iterations // 20 if args.unit_variance else 0
+    if args.strategy == "short":
+        warm_up = args.iterations // 5
     return replace(space.recipe, iterations=args.iterations, lr=args.lr, warm_up=warm_up)
 
 
@@ -191,40 +197,52 @@ def log_probability(supernet: Any, genotype: Any) -> float:
     return total
 
 
-def scorer(
-    args: argparse.Namespace, space: Space, supernet: Any, images: Images
-) -> Callable[[Any], float]:
-    """How the supernet judges a genotype; higher is better."""
+def judge_of(
+    args: argparse.Namespace, space: Space, images: Images
+) -> tuple[Callable[[Any], float], float]:
+    """How a strategy judges genotypes, and the CPU seconds of what it trains before."""
     if args.strategy == "gradient":
-        return lambda genotype: log_probability(supernet, genotype)
+        supernet, seconds = search_by_gradient(args, space, images)
+        return partial(log_probability, supernet.eval()), seconds
     pairs = proxy_images(args.data, space.scale, space.gray, space.recipe.sigma)
     crops = [(low.to(args.device), high) for low, high in pairs]
 
-    def judge(genotype: Genotype) -> float:
-        shared = isinstance(supernet, SharedSupernet)
-        net = supernet.extract(genotype) if shared else OneOf(supernet, genotype)
+    def short(genotype: Genotype) -> float:
+        net = space.start(genotype, args.seed, images).to(args.device)
+        train(net, images, recipe_of(args, space), space.scale, args.seed)
+        return inherited_psnr(net.eval(), crops)
+
+    if args.strategy == "short":
+        return short, 0.0
+    supernet, seconds = train_paths(args, space, images)
+    supernet.eval()
+
+    def shared(genotype: Genotype) -> float:
+        extracts = isinstance(supernet, SharedSupernet)
+        net = supernet.extract(genotype) if extracts else OneOf(supernet, genotype)
         net = anchored(net, space, args.space).to(args.device)
         if args.finetune:
             recipe = replace(space.recipe, iterations=args.finetune, lr=FINETUNE_LR, warm_up=0)
             train(net, images, recipe, space.scale, args.seed)
         return inherited_psnr(net.eval(), crops)
 
-    return judge
+    return shared, seconds
 
 
 def run(args: argparse.Namespace) -> None:
-    """Trains one supernet and scores all architectures that the table is to have."""
+    """Judges all architectures that the table is to have."""
     space = SPACES[args.space]
     torch.manual_seed(args.seed)
     images = training_images(args.data, space.scale, space.gray)
-    strategies = {"paths": train_paths, "gradient": search_by_gradient}
-    supernet, seconds = strategies[args.strategy](args, space, images)
-    judge = scorer(args, space, supernet.eval(), images)
+    judge, seconds = judge_of(args, space, images)
+    unit = space.recipe.unit_variance if args.strategy == "short" else args.unit_variance
     for genotype in dict.fromkeys(genotype for genotype, _ in jobs(space)):
+        begin = time.process_time()
         score = judge(genotype)
+        spent = seconds or time.process_time() - begin
         row = {name: getattr(args, name) for name in RUN if hasattr(args, name)}
-        row["start"] = "unit variance" if args.unit_variance else "default"
-        row |= {"seconds": round(seconds), "score": round(score, 5)}
+        row["start"] = "unit variance" if unit else "default"
+        row |= {"seconds": round(spent), "score": round(score, 5)}
         append_row(args.out, row | {"genotype": json.dumps(genotype.to_dict())}, COLUMNS)
 
 
@@ -269,8 +287,8 @@ def report(path: Path, tables: dict[str, Path | None]) -> None:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("space", nargs="?", choices=PATH_SUPERNETS)
-    parser.add_argument("--strategy", choices=("paths", "gradient"), default="paths")
+    parser.add_argument("space", nargs="?", choices=SPACES)
+    parser.add_argument("--strategy", choices=STRATEGIES, default="paths")
     parser.add_argument("--data", type=Path, help="folder of photos and BSDS500")
     parser.add_argument("--truth", type=Path, help="another table than the committed one")
     parser.add_argument("--iterations", type=int, default=3000)

@@ -70,7 +70,7 @@ def test_rows_of_a_method_once_each(tmp_path, monkeypatch):
     for name, value in {
         "training_images": lambda *_: images,
         "proof_sets": lambda *_: {"valid": images},
-        "scorer": lambda *_: lambda genotype: 0,
+        "judge_of": lambda *_: (lambda genotype: 0, 0.0),
         "SEARCH_SEEDS": (10,),
         "TRAIN_SEEDS": (0,),
         "RANDOM": 1,
