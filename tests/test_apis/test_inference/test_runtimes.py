@@ -48,6 +48,7 @@ def test_a_file_of_another_network_is_made_again(local, cache):
     torch.testing.assert_close(found, local.network(image).detach())
 
 
+@pytest.mark.cpu
 def test_what_differs_from_torch_is_not_used(local, monkeypatch, cache):
     monkeypatch.setattr(runtimes, "_difference", lambda *_: 1e-3)
     found = runtimes.faster(local)
