@@ -567,6 +567,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the CSV files")
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--iterations", type=int, default=2000, help="of every training")
+    parser.add_argument("--warm-up", type=int, default=0, help="of them, at a rising rate")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network")
     parser.add_argument("--candidates", type=int, default=2, help="searched networks of a budget")
     parser.add_argument("--plot", type=Path, help="picture that --report draws")
@@ -579,9 +580,11 @@ def main() -> None:
         return
     if args.data is None:
         parser.error("--data is needed, except with --report")
+    if args.warm_up and args.out == RESULTS:
+        parser.error("--warm-up: the committed rows have none; give another --out, with the plan")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     shard, shards = map(int, args.shard.split("/"))
-    recipe = Recipe(args.iterations, lr=1e-3, batch_size=8, patch_size=24)
+    recipe = Recipe(args.iterations, lr=1e-3, batch_size=8, patch_size=24, warm_up=args.warm_up)
     images = training_images(args.data / "train", SCALE, gray=False)
     held = held_out_sets(args.data / "train", SCALE, gray=False)["photos"]
     plan = load_plan(args, images, held, recipe)

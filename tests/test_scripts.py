@@ -12,6 +12,7 @@ import os
 import pkgutil
 import re
 import runpy
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -125,6 +126,13 @@ def test_script_starts(path, tmp_path):
 
     assert not outcome(start, tmp_path)
     assert (tmp_path / "outcome.txt").read_text().startswith("usage:")
+
+
+def test_a_tool_starts_in_a_fresh_process():
+    """Forks, as the other starts are, have imported everything already."""
+    command = [sys.executable, str(ROOT / "tools/train.py"), "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0 and "--resume" in done.stdout, done.stderr[-2000:]
 
 
 def test_options_of_configs_are_read_in_one_way():
