@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from elastic_front import alone, test_sets
 from scipy import stats
-from truth.__main__ import train_on_cpu, train_on_gpu
+from truth.__main__ import Trained, train_on_cpu, train_on_gpu
 from truth.images import Images, training_images
 from truth.ranking import STRATEGIES, judge_of
 from truth.spaces import SPACES, Space
@@ -181,17 +181,24 @@ def run(method: Method, args: Namespace) -> None:
             trained = train_on_gpu(space, todo, images, together=len(todo))
         else:
             trained = train_on_cpu(space, todo, images)
-        for genotype, seed, net, seconds in trained:
-            psnr = {
-                f"psnr_{name}": round(evaluate(net, held, space.scale, space.recipe.sigma), 4)
-                for name, held in sets.items()
-            }
-            cost = int(method.cost_of(genotype))
-            for job in [job for job in named if (named[job], job[2]) == (genotype, seed)]:
-                row = dict(zip(KEY, key_of(method, job, genotype), strict=True)) | psnr
-                row |= {"cost_unit": UNIT, "cost": cost, "seconds": round(seconds)}
-                append_row(args.out, row, COLUMNS)
-                print({name: v for name, v in row.items() if name != "genotype"}, flush=True)
+        for one in trained:
+            write_rows(method, named, one, sets, args.out)
+
+
+def write_rows(
+    method: Method, named: dict[Job, Genotype], trained: Trained, sets: dict, path: Path
+) -> None:
+    """Judges a trained network, and writes a row for every job that it is the network of."""
+    genotype, seed, net, seconds = trained
+    scale, sigma = method.space.scale, method.space.recipe.sigma
+    psnr = {f"psnr_{k}": round(evaluate(net, held, scale, sigma), 4) for k, held in sets.items()}
+    cost = int(method.cost_of(genotype))
+    for job, of_job in named.items():
+        if (of_job, job[2]) == (genotype, seed):
+            row = dict(zip(KEY, key_of(method, job, genotype), strict=True)) | psnr
+            row |= {"cost_unit": UNIT, "cost": cost, "seconds": round(seconds)}
+            append_row(path, row, COLUMNS)
+            print({name: v for name, v in row.items() if name != "genotype"}, flush=True)
 
 
 def key_of(method: Method, job: Job, genotype: Genotype) -> tuple[str, ...]:
