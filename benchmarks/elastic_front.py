@@ -567,7 +567,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the CSV files")
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--iterations", type=int, default=2000, help="of every training")
-    parser.add_argument("--warm-up", type=int, default=0, help="of them, at a rising rate")
+    parser.add_argument("--warm-up", type=int, default=0, help="of those of single networks")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network")
     parser.add_argument("--candidates", type=int, default=2, help="searched networks of a budget")
     parser.add_argument("--plot", type=Path, help="picture that --report draws")

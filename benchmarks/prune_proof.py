@@ -28,11 +28,11 @@ import torch
 import torch.nn.functional as F
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
-from truth.cuda_graphs import Loss, stack_batches, train_together
+from truth.cuda_graphs import stack_batches, train_together
 from truth.images import Images, held_out_sets, sample_batch, training_images
 from truth.spaces import Anchored
 from truth.table import append_row
-from truth.training import ADAM_EPS, CLIP, Recipe, batches, evaluate, place, train
+from truth.training import Loss, Recipe, batches, evaluate, fit, train
 
 from mmsrnas.costs import Cost, count_params
 from mmsrnas.files import atomic_write
@@ -279,20 +279,7 @@ def train_in_turn(
 ) -> None:
     """As :func:`train_together`, one network after the other, on any device."""
     for net, loss_of in zip(nets, losses, strict=True):
-        _, layout = place(net.train())
-        optimizer = torch.optim.Adam(net.parameters(), 1.0, eps=ADAM_EPS)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: float(recipe.rate(torch.tensor(step)))
-        )
-        for low, targets in zip(*stacked, strict=True):
-            loss = loss_of(net, low.contiguous(memory_format=layout), targets)
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), CLIP)
-            optimizer.step()
-            schedule.step()
-        if not loss.isfinite():
-            raise FloatingPointError(f"the loss ends at {loss.item()}")
+        fit(net, zip(*stacked, strict=True), recipe, loss_of)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -5,20 +5,18 @@ a step is recorded once as a CUDA graph, and the graphs of many networks run sid
 stream of its own. Batches are those of :func:`~benchmarks.truth.training.train` at the same seed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .training import ADAM_EPS, CLIP, Recipe, place
+from .training import ADAM_EPS, CLIP, Loss, Recipe, l1, place
 
 __all__ = ["stack_batches", "train_together"]
 
 WARM_UP = 3
 """Steps before the recording, in which libraries choose their kernels; they leave no trace."""
-
-Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 def stack_batches(
@@ -27,11 +25,6 @@ def stack_batches(
     """All degraded and all clean patches of a training ``(T, N, C, H, W)`` on a device."""
     low, high = zip(*batches, strict=True)
     return torch.stack(low).to(device), torch.stack(high).to(device)
-
-
-def l1(net: nn.Module, low: Tensor, high: Tensor) -> Tensor:
-    """The loss of the tables."""
-    return nn.functional.l1_loss(net(low), high)
 
 
 def train_together(

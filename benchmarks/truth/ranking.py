@@ -305,14 +305,13 @@ def main() -> None:
         return
     if not args.space or not args.data:
         parser.error("expected a space and --data, or --report")
-    if args.strategy == "gradient" and (args.unit_variance or args.finetune):
+    known = dict(paths=PATH_SUPERNETS, gradient=SUPERNETS, short=SPACES)[args.strategy]
+    if args.space not in known:
+        parser.error(f"--strategy {args.strategy}: expected one of {', '.join(known)}")
+    if args.strategy != "paths" and (args.unit_variance or args.finetune):
         parser.error("--unit-variance and --finetune are for --strategy paths")
-    if args.space == "hnas" and (args.strategy, args.unit_variance, args.finetune) != (
-        "paths",
-        0,
-        0,
-    ):
-        parser.error("hnas: only --strategy paths; its supernet starts aligned")
+    if args.space == "hnas" and (args.unit_variance or args.finetune):
+        parser.error("hnas: its supernet starts aligned and stays whole; leave the options out")
     torch.set_num_threads(1)
     run(args)
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from .images import Images, sample_batch
 
-__all__ = ["ADAM_EPS", "CLIP", "Recipe", "batches", "evaluate", "train"]
+__all__ = ["ADAM_EPS", "CLIP", "Loss", "Recipe", "batches", "evaluate", "fit", "l1", "train"]
+
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""Of a network on degraded patches and targets."""
 
 ADAM_EPS = 1e-8 / 255
 """As for losses on 0..255, on which the published recipes are defined."""
@@ -71,6 +74,11 @@ def batches(
         yield low, high
 
 
+def l1(net: nn.Module, low: Tensor, high: Tensor) -> Tensor:
+    """The loss of the tables."""
+    return nn.functional.l1_loss(net(low), high)
+
+
 def train(
     net: nn.Module,
     images: Images,
@@ -95,6 +103,31 @@ def train(
     Raises:
         FloatingPointError: The loss is not finite.
     """
+    return fit(net, batches(images, recipe, scale, seed), recipe, l1, after_step)
+
+
+def fit(
+    net: nn.Module,
+    patches: Iterable[tuple[Tensor, Tensor]],
+    recipe: Recipe,
+    loss_of: Loss = l1,
+    after_step: Callable[[], None] = lambda: None,
+) -> float:
+    """Trains a network in place on given patches, as :func:`train` does.
+
+    Args:
+        net: The network, already initialised.
+        patches: Degraded patches and targets of every step.
+        recipe: The rate and its schedule.
+        loss_of: The loss of a network on a step's patches.
+        after_step: Called after every step.
+
+    Returns:
+        CPU seconds.
+
+    Raises:
+        FloatingPointError: The loss is not finite.
+    """
     start = time.process_time()
     device, layout = place(net)
     net.train()
@@ -103,9 +136,8 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: float(recipe.rate(torch.tensor(step)))
     )
-    for iteration, (low, high) in enumerate(batches(images, recipe, scale, seed)):
-        output = net(low.to(device).contiguous(memory_format=layout))
-        loss = nn.functional.l1_loss(output, high.to(device))
+    for iteration, (low, high) in enumerate(patches):
+        loss = loss_of(net, low.to(device).contiguous(memory_format=layout), high.to(device))
         last = iteration + 1 == recipe.iterations
         if (last or iteration % FINITE_EVERY == 0) and not loss.isfinite():
             raise FloatingPointError(f"the loss is {loss.item()} at iteration {iteration}")

@@ -8,9 +8,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import search_vs_random
+from truth import ranking
 from truth.images import Images
 from truth.ranking import agreement, log_probability
 from truth.spaces import SPACES
@@ -110,6 +112,29 @@ def test_agreement_over_all_and_beyond_the_cost():
     assert overall > 0.5 and beyond < -0.5
     truth, scores = truth_and_scores(lambda i, bonus: i)
     assert "too few" in agreement(truth, dict(list(scores.items())[:3]))
+
+
+@pytest.mark.parametrize(
+    ("options", "accepted"),
+    [
+        ("hnas --strategy short", True),
+        ("dlsr --unit-variance --finetune 5", True),
+        ("widths", False),
+        ("hnas --strategy gradient", False),
+        ("hnas --unit-variance", False),
+        ("dlsr --strategy short --finetune 5", False),
+    ],
+)
+def test_strategies_of_a_space(options, accepted, monkeypatch):
+    ran = []
+    monkeypatch.setattr(ranking, "run", ran.append)
+    monkeypatch.setattr(sys, "argv", ["ranking", *options.split(), "--data", "x"])
+    if accepted:
+        ranking.main()
+    else:
+        with pytest.raises(SystemExit):
+            ranking.main()
+    assert len(ran) == accepted
 
 
 def test_log_probability_is_highest_for_the_genotype():
