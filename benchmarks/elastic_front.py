@@ -10,7 +10,6 @@ where it was. Rows go to ``results/elastic_front.csv`` and ``results/elastic_ran
 """
 
 import argparse
-import csv
 import fcntl
 import json
 import os
@@ -30,7 +29,7 @@ import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from truth.images import Images, held_out_sets, sample_batch, training_images
-from truth.table import append_row
+from truth.table import append_row, read_records
 from truth.training import Recipe, evaluate, train
 
 from mmsrnas.analysis.evolution import search_front
@@ -459,14 +458,6 @@ def _identity(spec: dict) -> str:
     return json.dumps(spec.get("genotype", known))
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV file; none where it does not exist."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def finish_row(path: Path, columns: tuple[str, ...], row: dict) -> None:
     """Adds a row to its file, and says so."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -476,7 +467,7 @@ def finish_row(path: Path, columns: tuple[str, ...], row: dict) -> None:
 
 def report(out: Path) -> None:
     """Prints the ranks, and mean and spread over the seeds of every cell of the front."""
-    ranks = read_rows(out / "elastic_ranks.csv")
+    ranks = read_records(out / "elastic_ranks.csv")
     if len(ranks) > 2:
         columns = ("inherited_psnr", "trained_psnr", "latency_ms")
         inherited, trained, latency = (np.array([float(r[c]) for r in ranks]) for c in columns)
@@ -486,7 +477,7 @@ def report(out: Path) -> None:
         print(f"at equal latency (residuals of a parabola): {spearmanr(*rest).statistic:.3f}")
     cells: dict[tuple[float, str], list[np.ndarray]] = {}
     names = ("psnr_set5", "psnr_set14", "psnr_valid", "latency_ms")
-    for row in read_rows(out / "elastic_front.csv"):
+    for row in read_records(out / "elastic_front.csv"):
         values = np.array([float(row[name]) for name in names])
         cells.setdefault((float(row["budget_ms"]), row["network"]), []).append(values)
     for (budget, network), values in sorted(cells.items()):
@@ -508,7 +499,7 @@ class Point(NamedTuple):
 def plot(out: Path, picture: Path) -> None:
     """Draws all networks of the front, each with the mean over its seeds and test sets."""
     cells: dict[tuple[str, str, str], list[Point]] = {}
-    for row in read_rows(out / "elastic_front.csv"):
+    for row in read_records(out / "elastic_front.csv"):
         psnr = np.mean([float(row[f"psnr_{name}"]) for name in ("set5", "set14", "valid")])
         key = (row["kind"], row["budget_ms"], row["network"])
         cells.setdefault(key, []).append(Point(float(row["latency_ms"]), float(psnr)))
@@ -600,12 +591,14 @@ def work(plan: dict, args: Any, shard: int, shards: int, *data: Any) -> None:
     for kind, spec, seed in list(jobs(plan, args.seeds))[shard::shards]:
         name = _identity(spec)
         if kind == "ranks":
-            if any(row["genotype"] == name for row in read_rows(ranks)):
+            if any(row["genotype"] == name for row in read_records(ranks)):
                 continue
             finish_row(ranks, RANK_COLUMNS, rank_row(spec, images, held, recipe))
             continue
         key = (str(spec["budget_ms"]), spec["network"], str(seed))
-        if any((row["budget_ms"], row["network"], row["seed"]) == key for row in read_rows(front)):
+        if any(
+            (row["budget_ms"], row["network"], row["seed"]) == key for row in read_records(front)
+        ):
             continue
         finish_row(front, FRONT_COLUMNS, front_row(spec, seed, args.work, images, sets, recipe))
 

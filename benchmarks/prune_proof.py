@@ -14,7 +14,6 @@ run goes on where it was. Rows go to ``results/prune_proof.csv``.
 """
 
 import argparse
-import csv
 import itertools
 import os
 from collections import defaultdict
@@ -31,7 +30,7 @@ from torch import Tensor, nn
 from truth.cuda_graphs import stack_batches, train_together
 from truth.images import Images, held_out_sets, sample_batch, training_images
 from truth.spaces import Anchored
-from truth.table import append_row
+from truth.table import append_row, read_records
 from truth.training import Loss, Recipe, batches, evaluate, fit, train
 
 from mmsrnas.costs import Cost, count_params
@@ -218,7 +217,7 @@ class Job:
 
 def jobs(setting: Setting, images: Images, args: argparse.Namespace) -> Iterator[Job]:
     """All trainings of a setting that have no row yet."""
-    done = {tuple(row[name] for name in KEY) for row in read_rows(args.out)}
+    done = {tuple(row[name] for name in KEY) for row in read_records(args.out)}
     total = args.iterations + args.tuning
     for (unit, share, cut_way), found in setting.cuts.items():
         widths, weights = found["widths"], found["weights"]
@@ -282,14 +281,6 @@ def train_in_turn(
         fit(net, zip(*stacked, strict=True), recipe, loss_of)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows that are there."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def report(rows: Sequence[dict[str, str]]) -> str:
     """Means over the seeds, as a table for each recipe."""
     names = ("network", "iterations", "tuning", "share", "way")
@@ -341,7 +332,7 @@ def main() -> None:
     """Cuts, tunes or reports."""
     args = parse_args()
     if args.step == "report":
-        print(report(read_rows(args.out)))
+        print(report(read_records(args.out)))
         return
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     init_default_scope("mmagic")
@@ -359,7 +350,7 @@ def main() -> None:
             raise FileNotFoundError(f"{setting.file} is missing or has no cut: run 'cut' first.")
         else:
             tune(setting, images, held, args)
-            print(report(read_rows(args.out)), flush=True)
+            print(report(read_records(args.out)), flush=True)
 
 
 if __name__ == "__main__":

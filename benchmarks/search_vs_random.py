@@ -15,7 +15,6 @@ ones of the same cost, the published genotype, and the published one at the widt
 """
 
 import argparse
-import csv
 import json
 from argparse import Namespace
 from collections.abc import Iterator
@@ -31,7 +30,7 @@ from truth.__main__ import Trained, train_on_cpu, train_on_gpu
 from truth.images import Images, training_images
 from truth.ranking import STRATEGIES, judge_of
 from truth.spaces import SPACES, Space
-from truth.table import append_row
+from truth.table import append_row, read_records
 from truth.training import evaluate
 
 from mmsrnas.analysis.scaling import widest
@@ -173,7 +172,7 @@ def run(method: Method, args: Namespace) -> None:
     for waits in (False, True):
         part = [job for job in mine if (job[0] == "searched") == waits]
         named = {job: genotype_of(method, *job[:2], args, images) for job in part}
-        done = {_key(row) for row in read_rows(args.out)}
+        done = {_key(row) for row in read_records(args.out)}
         named = {job: g for job, g in named.items() if key_of(method, job, g) not in done}
         # Two searches may end with the same network: it is trained once, and counts for both.
         todo = list(dict.fromkeys((genotype, job[2]) for job, genotype in named.items()))
@@ -206,14 +205,6 @@ def key_of(method: Method, job: Job, genotype: Genotype) -> tuple[str, ...]:
     group, number, seed = job
     search_seed = str(number) if group == "searched" else ""
     return method.name, group, search_seed, str(seed), json.dumps(genotype.to_dict())
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """Rows that are there."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def _key(row: dict[str, str]) -> tuple[str, ...]:
@@ -282,7 +273,7 @@ def main() -> None:
     parser.add_argument("--report", action="store_true", help="only compare what is there")
     args = parser.parse_args()
     if args.report:
-        print(*report(read_rows(args.out)), sep="\n")
+        print(*report(read_records(args.out)), sep="\n")
         return
     if not args.method or not args.data:
         parser.error("expected a method and --data, or --report")

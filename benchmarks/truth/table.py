@@ -12,7 +12,16 @@ import numpy as np
 
 from mmsrnas.genotypes import Genotype, load_genotype
 
-__all__ = ["COLUMNS", "Row", "Truth", "append_row", "load_truth", "read_rows", "table_path"]
+__all__ = [
+    "COLUMNS",
+    "Row",
+    "Truth",
+    "append_row",
+    "load_truth",
+    "read_records",
+    "read_rows",
+    "table_path",
+]
 
 COLUMNS = (
     "genotype", "seed", "params", "multi_adds", "latency_ms", "psnr_photos", "psnr_bsds", "seconds"
@@ -54,12 +63,17 @@ class Row:
         return (self.psnr_photos + self.psnr_bsds) / 2
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Rows of a table; none where the file does not exist."""
+def read_records(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file by column; none where the file does not exist."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [_row(record) for record in csv.DictReader(file)]
+        return list(csv.DictReader(file))
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Rows of a table; none where the file does not exist."""
+    return [_row(record) for record in read_records(path)]
 
 
 def _row(record: Mapping[str, str]) -> Row:

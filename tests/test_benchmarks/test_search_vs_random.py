@@ -84,7 +84,7 @@ def test_rows_of_a_method_once_each(tmp_path, monkeypatch):
     for more in (["--search", "10"], [], []):
         monkeypatch.setattr(sys, "argv", ["search_vs_random.py", *options, *more])
         search_vs_random.main()
-    found = search_vs_random.read_rows(tmp_path / "a.csv")
+    found = search_vs_random.read_records(tmp_path / "a.csv")
     groups = [(row["group"], row["search_seed"]) for row in found]
     assert groups == [("random", ""), ("uniform", ""), ("published", ""), ("searched", "10")]
     assert json.loads((tmp_path / "hinas_sr_10.json").read_text())["genotype"] == json.loads(
