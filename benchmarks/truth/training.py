@@ -132,7 +132,7 @@ def fit(
     device, layout = place(net)
     net.train()
     weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(weights, 1.0, eps=ADAM_EPS)
+    optimizer = torch.optim.Adam(weights, 1.0, eps=ADAM_EPS, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: float(recipe.rate(torch.tensor(step)))
     )
