@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .training import ADAM_EPS, CLIP, Loss, Recipe, l1, place
+from .training import ADAM_EPS, Loss, Recipe, l1, place
 
 __all__ = ["stack_batches", "train_together"]
 
@@ -102,6 +102,6 @@ class _Step:
         self.rate.copy_(self.recipe.rate(self.count[0]))
         self.loss = self.loss_of(self.net, low, high)
         self.loss.backward()
-        nn.utils.clip_grad_norm_(self.weights, CLIP)
+        nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)
         self.optimizer.step()
         self.count += 1

@@ -41,7 +41,7 @@ from mmsrnas.models import (
 
 from .__main__ import jobs
 from .images import Images, proxy_images, sample_batch, training_images
-from .spaces import HNAS, SPACES, Anchored, Space
+from .spaces import HNAS, SPACES, Space
 from .table import Truth, append_row, read_rows, table_path
 from .training import Recipe, batches, train
 
@@ -113,18 +113,14 @@ class OneOf(nn.Module):
         return self.supernet(x, self.genotype)
 
 
-def anchored(net: nn.Module, space: Space, name: str) -> nn.Module:
-    """What the table trains: DLSR networks have no image residual of their own."""
-    return Anchored(net, space.scale) if name == "dlsr" else net
-
-
 def train_paths(args: argparse.Namespace, space: Space, images: Images) -> tuple[Any, float]:
     """A supernet trained by random paths, and the CPU seconds that it took."""
     supernet = PATH_SUPERNETS[args.space]().to(args.device)
     if args.unit_variance:
         low, _ = next(batches(images, space.recipe, space.scale, args.seed))
-        init_unit_variance(supernet, low.to(args.device), architectures=supernet.space.cover())
-    net = anchored(DrawnPaths(supernet, args.seed), space, args.space)
+        seen = (low - space.recipe.mean).to(args.device)
+        init_unit_variance(supernet, seen, architectures=supernet.space.cover())
+    net = space.wrap(DrawnPaths(supernet, args.seed))
     seconds = train(net, images, recipe_of(args, space), space.scale, args.seed)
     return supernet, seconds
 
@@ -132,7 +128,7 @@ def train_paths(args: argparse.Namespace, space: Space, images: Images) -> tuple
 def search_by_gradient(args: argparse.Namespace, space: Space, images: Images) -> tuple[Any, float]:
     """A supernet searched by gradient on two halves of the images, and its CPU seconds."""
     supernet: Any = SUPERNETS[args.space]().to(args.device)
-    net = anchored(supernet, space, args.space)
+    net = space.wrap(supernet)
     halves = [Images(images.inputs[i::2], images.targets[i::2]) for i in (0, 1)]
     arch = [parameter for _, parameter in supernet.arch_parameters()]
     optimizer = torch.optim.Adam(arch, ARCH_LR, betas=(0.5, 0.999), eps=1e-8 / 255)
@@ -220,7 +216,7 @@ def judge_of(
     def shared(genotype: Genotype) -> float:
         extracts = isinstance(supernet, SharedSupernet)
         net = supernet.extract(genotype) if extracts else OneOf(supernet, genotype)
-        net = anchored(net, space, args.space).to(args.device)
+        net = space.wrap(net).to(args.device)
         if args.finetune:
             recipe = replace(space.recipe, iterations=args.finetune, lr=FINETUNE_LR, warm_up=0)
             train(net, images, recipe, space.scale, args.seed)

@@ -11,15 +11,13 @@ from torch import Tensor, nn
 
 from .images import Images, sample_batch
 
-__all__ = ["ADAM_EPS", "CLIP", "Loss", "Recipe", "batches", "evaluate", "fit", "l1", "train"]
+__all__ = ["ADAM_EPS", "Loss", "Recipe", "batches", "evaluate", "fit", "l1", "train"]
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """Of a network on degraded patches and targets."""
 
 ADAM_EPS = 1e-8 / 255
 """As for losses on 0..255, on which the published recipes are defined."""
-CLIP = 1.0
-"""Largest norm of a gradient."""
 
 NOISE_SEED = 20
 FINITE_EVERY = 20
@@ -38,6 +36,8 @@ class Recipe:
         sigma: Standard deviation of the noise in 0..255, for denoising.
         unit_variance: Start each convolution at outputs of unit variance.
         warm_up: Steps in which the rate rises.
+        clip: Largest norm of a gradient. Those of L1 in [0, 1] are below 0.05 but in a burst.
+        mean: Brightness that the network sees as zero.
     """
 
     iterations: int = 1200
@@ -47,6 +47,8 @@ class Recipe:
     sigma: float = 0.0
     unit_variance: bool = False
     warm_up: int = 0
+    clip: float = 1.0
+    mean: float = 0.0
 
     def rate(self, step: Tensor) -> Tensor:
         """Learning rate of a step, counted from zero."""
@@ -143,7 +145,7 @@ def fit(
             raise FloatingPointError(f"the loss is {loss.item()} at iteration {iteration}")
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(weights, CLIP)
+        nn.utils.clip_grad_norm_(weights, recipe.clip)
         optimizer.step()
         schedule.step()
         after_step()
