@@ -17,7 +17,7 @@ ones of the same cost, the published genotype, and the published one at the widt
 import argparse
 import json
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +132,11 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
     return load_genotype(json.loads(path.read_text())["genotype"])
 
 
-def jobs() -> Iterator[Job]:
+def jobs(train_seeds: Sequence[int]) -> Iterator[Job]:
     """All trainings; those that wait for a search come last."""
     controls = [("random", number) for number in range(RANDOM)] + [("uniform", 0), ("published", 0)]
     for group in (controls, [("searched", number) for number in SEARCH_SEEDS]):
-        yield from ((*one, seed) for seed in TRAIN_SEEDS for one in group)
+        yield from ((*one, seed) for seed in train_seeds for one in group)
 
 
 def genotype_of(method: Method, group: str, number: int, args: Namespace, images: Images) -> Any:
@@ -168,7 +168,7 @@ def run(method: Method, args: Namespace) -> None:
         searched(method, args.search, args, images)
         return
     sets = proof_sets(args.data, space)
-    mine = list(jobs())[shard::shards]
+    mine = list(jobs(args.train_seeds))[shard::shards]
     for waits in (False, True):
         part = [job for job in mine if (job[0] == "searched") == waits]
         named = {job: genotype_of(method, *job[:2], args, images) for job in part}
@@ -267,6 +267,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=1e-3, help="of a supernet")
     parser.add_argument("--unit-variance", action="store_true", help="start of a supernet")
     parser.add_argument("--finetune", type=int, default=0, help="iterations before a score")
+    parser.add_argument("--train-seeds", type=int, nargs="+", default=TRAIN_SEEDS)
     parser.add_argument("--candidates", type=int, default=100, help="architectures to judge")
     parser.add_argument("--work", type=Path, default=Path("work_dirs/search_vs_random"))
     parser.add_argument("--out", type=Path, default=RESULTS)

@@ -56,7 +56,7 @@ def test_architectures_of_one_cost():
 
 
 def test_jobs_are_those_of_the_proof():
-    jobs = list(search_vs_random.jobs())
+    jobs = list(search_vs_random.jobs(search_vs_random.TRAIN_SEEDS))
     groups = [group for group, *_ in jobs]
     assert len(jobs) == len(set(jobs)) == 2 * (3 + 12 + 1 + 1)
     assert groups.count("searched") == 6 and groups.count("random") == 24
