@@ -13,7 +13,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.truth import Truth, load_truth
-from benchmarks.truth.__main__ import REPEATED, SEEDS, jobs
+from benchmarks.truth.__main__ import REPEATED, SEEDS, changed, jobs
 from benchmarks.truth.cuda_graphs import stack_batches, train_together
 from benchmarks.truth.images import Images, held_out_sets, sample_batch, training_images
 from benchmarks.truth.spaces import SPACES
@@ -185,3 +185,26 @@ def test_command_names_its_options(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         driver.main()
     assert "--shard" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "scale"), [("widths", 2), ("hnas", 1)])
+def test_networks_see_the_mean_as_zero_and_give_it_back(name, scale):
+    bright, seen = torch.full((1, 3, 6, 6), 0.45), []
+
+    class Net(nn.Module):
+        def forward(self, x):
+            seen.append(x)
+            return nn.functional.interpolate(x, scale_factor=scale)
+
+    space = replace(SPACES[name], recipe=replace(SPACES[name].recipe, mean=0.45))
+    torch.testing.assert_close(space.wrap(Net())(bright).mean(), bright.mean())
+    assert not seen[0].any()
+
+
+def test_recipe_on_the_command_line():
+    recipe = changed(Recipe(), ["iterations=30", "mean=0.5", "unit_variance=1"])
+    assert recipe == Recipe(30, mean=0.5, unit_variance=True)
+    assert type(recipe.iterations) is int and recipe.unit_variance is True
+    for wrong, message in (("rate=1", "expected one of iterations, lr"), ("lr=fast", "'fast'")):
+        with pytest.raises(ValueError, match=message):
+            changed(Recipe(), [wrong])
