@@ -263,12 +263,15 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--search", type=int, metavar="SEED", help="only search with this seed")
     parser.add_argument("--strategy", choices=STRATEGIES, default="paths", help="of the search")
-    parser.add_argument("--iterations", type=int, default=3000, help="of a supernet, or of each")
-    parser.add_argument("--lr", type=float, default=1e-3, help="of a supernet")
-    parser.add_argument("--unit-variance", action="store_true", help="start of a supernet")
-    parser.add_argument("--finetune", type=int, default=0, help="iterations before a score")
+    parser.add_argument("--iterations", type=int, default=2500, help="of a supernet, or of each")
+    parser.add_argument("--lr", type=float, default=2e-3, help="of a supernet")
+    parser.add_argument(
+        "--unit-variance", action=argparse.BooleanOptionalAction, default=True,
+        help="start of a supernet",
+    )  # fmt: skip
+    parser.add_argument("--finetune", type=int, default=80, help="iterations before a score")
     parser.add_argument("--train-seeds", type=int, nargs="+", default=TRAIN_SEEDS)
-    parser.add_argument("--candidates", type=int, default=100, help="architectures to judge")
+    parser.add_argument("--candidates", type=int, default=30, help="architectures to judge")
     parser.add_argument("--work", type=Path, default=Path("work_dirs/search_vs_random"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true", help="only compare what is there")
