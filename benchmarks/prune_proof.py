@@ -18,7 +18,7 @@ import itertools
 import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 from truth.cuda_graphs import stack_batches, train_together
 from truth.images import Images, held_out_sets, sample_batch, training_images
-from truth.spaces import Anchored
+from truth.spaces import Anchored, Centered
 from truth.table import append_row, read_records
 from truth.training import Loss, Recipe, batches, evaluate, fit, train
 
@@ -51,9 +51,14 @@ from mmsrnas.pruning.importance import strongest
 from mmsrnas.registry import MODELS
 
 RESULTS = Path(__file__).parent / "results"
-KEY = ("network", "unit", "share", "way", "seed", "iterations", "tuning", "batch_size")
+KEY = ("network", "unit", "share", "way", "seed", "iterations", "tuning", "batch_size", "recipe")
 """What a row is about; the rest is what came out."""
 COLUMNS = (*KEY, "params", "cost", "psnr_photos", "psnr_bsds", "widths")
+RECIPES = {
+    "early": Recipe(lr=1e-3),
+    "steady": Recipe(lr=1e-3, warm_up=100, clip=0.02, mean=0.45),
+}
+"""Without and with what makes short trainings agree (``docs/experiments/truth.md``)."""
 SCALE = 2
 DIVISOR = 8
 """Runtimes compute eight channels at a time: others cost as much as the next multiple."""
@@ -108,7 +113,8 @@ class Setting:
     def __init__(self, name: str, seed: int, args: argparse.Namespace) -> None:
         self.name, self.seed, self.args = name, seed, args
         self.network = f"{name}_{args.width}x{args.depth}"
-        self.file = args.work / f"{self.network}_{args.iterations}x{args.batch_size}_{seed}.pth"
+        trained = f"{args.recipe}_{args.iterations}x{args.batch_size}"
+        self.file = args.work / f"{self.network}_{trained}_{seed}.pth"
         self.groups: list[ChannelGroup] = list(verified_groups(self.build()).groups)
         self.full_widths = tuple(group.width for group in self.groups)
         found = torch.load(self.file, weights_only=True) if self.file.is_file() else {}
@@ -124,13 +130,15 @@ class Setting:
     def build(self) -> nn.Module:
         """The full network, which adds its output to an enlargement of the image."""
         width, depth = self.args.width, self.args.depth
+        mean = RECIPES[self.args.recipe].mean
         if self.name == "edsr":
             cfg = dict(type="EDSRNet", in_channels=3, out_channels=3, rgb_mean=(0.0, 0.0, 0.0))
             cfg |= dict(mid_channels=width, num_blocks=depth, upscale_factor=SCALE)
-            return Anchored(MODELS.build(cfg), SCALE)
+            return Anchored(MODELS.build(cfg), SCALE, mean)
         from spandrel.architectures.Compact.__arch.SRVGG import SRVGGNetCompact
 
-        return SRVGGNetCompact(num_feat=width, num_conv=depth, upscale=SCALE)
+        net = SRVGGNetCompact(num_feat=width, num_conv=depth, upscale=SCALE)
+        return Centered(net, mean)
 
     def sized(self, widths: Sequence[int], weights: Weights) -> nn.Module:
         """A network of some widths; its weights are random if none are given."""
@@ -150,7 +158,8 @@ class Setting:
 
     def recipe(self, iterations: int) -> Recipe:
         """The one recipe of all trainings."""
-        return Recipe(iterations, lr=1e-3, batch_size=self.args.batch_size, patch_size=24)
+        chosen = RECIPES[self.args.recipe]
+        return replace(chosen, iterations=iterations, batch_size=self.args.batch_size)
 
     def batches(self, iterations: int, images: Images) -> Iterator[tuple[Tensor, Tensor]]:
         """Degraded and clean patches of every step."""
@@ -230,7 +239,7 @@ def jobs(setting: Setting, images: Images, args: argparse.Namespace) -> Iterator
             ways = {way: how for way, how in ways.items() if way in args.ways}
         for way, (start, loss, iterations) in ways.items():
             key = (setting.network, unit, share, way, setting.seed)
-            key += (args.iterations, args.tuning, args.batch_size)
+            key += (args.iterations, args.tuning, args.batch_size, args.recipe)
             if tuple(map(str, key)) in done:
                 continue
             row = dict(zip(KEY, key, strict=True), cost=round(found["cost"], 4))
@@ -283,12 +292,12 @@ def train_in_turn(
 
 def report(rows: Sequence[dict[str, str]]) -> str:
     """Means over the seeds, as a table for each recipe."""
-    names = ("network", "iterations", "tuning", "share", "way")
+    names = ("network", "recipe", "iterations", "tuning", "share", "way")
     found: dict[tuple[str, ...], list[dict[str, str]]] = defaultdict(list)
     for record in rows:
         found[tuple(record[name] for name in names)].append(record)
-    lines = ["| network | trained | tuned | share | way | seeds | photos | BSDS | cost |"]
-    lines.append("|---|---:|---:|---:|---|---:|---:|---:|---:|")
+    lines = ["| network | recipe | trained | tuned | share | way | seeds | photos | BSDS | cost |"]
+    lines.append("|---|---|---:|---:|---:|---|---:|---:|---:|---:|")
     for key, records in sorted(found.items()):
         psnr = [np.array([float(r[f"psnr_{k}"]) for r in records]) for k in ("photos", "bsds")]
         cells = [*key, str(len(records))]
@@ -313,6 +322,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--iterations", type=int, default=3000, help="of the full network")
     parser.add_argument("--tuning", type=int, default=3000, help="iterations after the cut")
     parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--recipe", choices=RECIPES, default="steady")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of tuning")
     parser.add_argument("--target", help="cut: of a latency, in place of Multi-Adds")
     parser.add_argument(

@@ -68,4 +68,4 @@ def test_from_the_cut_to_the_report(driver, tmp_path, monkeypatch, capsys):
     assert found["scratch"]["widths"] == found["uniform"]["widths"]
     assert len({row["psnr_photos"] for row in rows}) == 6  # each its own training
     assert len(run("tune", "--tuning", 1, "--ways", "loss")) == 9  # of another recipe
-    assert "| edsr_16x1 | 2 | 3 | 0.6 | loss-teacher | 1 |" in capsys.readouterr().out
+    assert "| edsr_16x1 | steady | 2 | 3 | 0.6 | loss-teacher | 1 |" in capsys.readouterr().out
