@@ -28,7 +28,9 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor, nn
+from truth.__main__ import changed
 from truth.images import Images, held_out_sets, sample_batch, training_images
+from truth.spaces import Centered
 from truth.table import append_row, read_records
 from truth.training import Recipe, evaluate, train
 
@@ -411,7 +413,7 @@ def start(net: Any, images: Images, recipe: Recipe, seed: int) -> None:
         return
     rng = np.random.default_rng(seed)
     low, _ = sample_batch(images, recipe.batch_size, recipe.patch_size, SCALE, rng)
-    init_unit_variance(net, low)
+    init_unit_variance(net, low - recipe.mean)
 
 
 def front_row(
@@ -424,10 +426,11 @@ def front_row(
     else:
         net = build(spec)
         start(net, images, recipe, seed)
-    seconds = train(net, images, recipe, SCALE, seed)
+    seconds = train(Centered(net, recipe.mean), images, recipe, SCALE, seed)
     net = deployed(net)
     row = {k: spec.get(k, "") for k in FRONT_COLUMNS if k in spec}
-    row |= {f"psnr_{k}": round(evaluate(net, v, SCALE), 4) for k, v in sets.items()}
+    whole = Centered(net, recipe.mean)
+    row |= {f"psnr_{k}": round(evaluate(whole, v, SCALE), 4) for k, v in sets.items()}
     return row | {
         "seed": seed,
         "params": count_params(net),
@@ -558,7 +561,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the CSV files")
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--iterations", type=int, default=2000, help="of every training")
-    parser.add_argument("--warm-up", type=int, default=0, help="of those of single networks")
+    parser.add_argument(
+        "--recipe", nargs="+", default=[], metavar="NAME=VALUE",
+        help="another one for single networks, e.g. warm_up=100 clip=0.02 mean=0.45",
+    )  # fmt: skip
+    parser.add_argument("--only", nargs="+", metavar="NETWORK", help="e.g. elastic_0 edsr")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each network")
     parser.add_argument("--candidates", type=int, default=2, help="searched networks of a budget")
     parser.add_argument("--plot", type=Path, help="picture that --report draws")
@@ -571,11 +578,15 @@ def main() -> None:
         return
     if args.data is None:
         parser.error("--data is needed, except with --report")
-    if args.warm_up and args.out == RESULTS:
-        parser.error("--warm-up: the committed rows have none; give another --out, with the plan")
+    if args.recipe and args.out == RESULTS:
+        parser.error("--recipe: the committed rows have one; give another --out, with the plan")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     shard, shards = map(int, args.shard.split("/"))
-    recipe = Recipe(args.iterations, lr=1e-3, batch_size=8, patch_size=24, warm_up=args.warm_up)
+    plain = Recipe(args.iterations, lr=1e-3, batch_size=8, patch_size=24)
+    try:
+        recipe = changed(plain, args.recipe)
+    except ValueError as error:
+        parser.error(f"--recipe: {error}")
     images = training_images(args.data / "train", SCALE, gray=False)
     held = held_out_sets(args.data / "train", SCALE, gray=False)["photos"]
     plan = load_plan(args, images, held, recipe)
@@ -590,6 +601,8 @@ def work(plan: dict, args: Any, shard: int, shards: int, *data: Any) -> None:
     front, ranks = args.out / "elastic_front.csv", args.out / "elastic_ranks.csv"
     for kind, spec, seed in list(jobs(plan, args.seeds))[shard::shards]:
         name = _identity(spec)
+        if args.only and spec.get("network") not in args.only:
+            continue
         if kind == "ranks":
             if any(row["genotype"] == name for row in read_records(ranks)):
                 continue
