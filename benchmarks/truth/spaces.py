@@ -175,5 +175,5 @@ SPACES = {
         scale=1,
         gray=True,
     ),
-    "widths": Space(_sample_widths, PrunedNet, STEADY, anchored=True),
+    "widths": Space(_sample_widths, PrunedNet, EARLY, anchored=True),
 }
