@@ -445,11 +445,12 @@ def rank_row(spec: dict, images: Images, held: Images, recipe: Recipe) -> dict:
     torch.manual_seed(0)
     net = build(spec)
     start(net, images, recipe, 0)
-    seconds = train(net, images, recipe, SCALE, 0)
+    seconds = train(Centered(net, recipe.mean), images, recipe, SCALE, 0)
+    whole = Centered(net.fold(), recipe.mean)
     return {
         "genotype": _identity(spec),
         "inherited_psnr": spec["inherited_psnr"],
-        "trained_psnr": round(evaluate(net.fold(), held, SCALE), 4),
+        "trained_psnr": round(evaluate(whole, held, SCALE), 4),
         "latency_ms": spec["latency_ms"],
         "seconds": round(seconds, 1),
     }

@@ -38,17 +38,15 @@ class Anchored(nn.Module):
     Args:
         net: Super-resolution network that has no such path of its own.
         scale: Its upscale factor.
-        mean: Brightness that the network sees as zero.
     """
 
-    def __init__(self, net: nn.Module, scale: int, mean: float = 0.0) -> None:
+    def __init__(self, net: nn.Module, scale: int) -> None:
         super().__init__()
-        self.net, self.scale, self.mean = net, scale, mean
+        self.net, self.scale = net, scale
 
     def forward(self, x: Tensor) -> Tensor:
         """Enlarges ``(N, C, H, W)`` images."""
-        enlarged = F.interpolate(x, scale_factor=self.scale, mode="bicubic")
-        return self.net(x - self.mean) + enlarged
+        return self.net(x) + F.interpolate(x, scale_factor=self.scale, mode="bicubic")
 
 
 class Centered(nn.Module):
@@ -94,9 +92,7 @@ class Space:
 
     def wrap(self, net: nn.Module) -> nn.Module:
         """What is trained: a network or supernet of the space with what the recipe puts around."""
-        if self.anchored:
-            return Anchored(net, self.scale, self.recipe.mean)
-        return Centered(net, self.recipe.mean) if self.recipe.mean else net
+        return Centered(Anchored(net, self.scale) if self.anchored else net, self.recipe.mean)
 
     def start(self, genotype: Any, seed: int, images: Images) -> nn.Module:
         """The network of a genotype at the start of the training with a seed."""
