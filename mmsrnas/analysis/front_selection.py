@@ -1,9 +1,9 @@
 """The front of a trained supernet: quality of sub-networks with shared weights, over cost."""
 
 import csv
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsrnas.costs import Cost
+from mmsrnas.engine.batches import BatchStream
 from mmsrnas.evaluation.metrics import PSNR
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
@@ -117,6 +118,9 @@ class FineTuning:
         dataloader: Config of the dataloader of training images.
         steps: Number of batches, which are kept in memory.
         lr: First learning rate of Adam; it falls to zero by a cosine.
+
+    Raises:
+        ValueError: There is no training image.
     """
 
     def __init__(
@@ -125,8 +129,8 @@ class FineTuning:
         parts: Any = editor
         self.loss, self.steps, self.lr = parts.pixel_loss, steps, lr
         loader = Runner.build_dataloader(dict(dataloader), seed=0)
-        endless = itertools.chain.from_iterable(itertools.repeat(loader))
-        data = (parts.data_preprocessor(b, True) for b in itertools.islice(endless, steps))
+        batches = islice(BatchStream(loader, seed=0), steps)
+        data = (parts.data_preprocessor(batch, True) for batch in batches)
         self.batches = [(one["inputs"], one["data_samples"].gt_img) for one in data]
 
     def __call__(self, network: nn.Module) -> None:
