@@ -34,31 +34,24 @@ from mmsrnas.models import (
     DLSRSupernet,
     HiNASSpace,
     HiNASSupernet,
-    HNASSupernet,
     SharedSupernet,
     init_unit_variance,
 )
 
 from .__main__ import jobs
 from .images import Images, proxy_images, sample_batch, training_images
-from .spaces import HNAS, SPACES, Space
+from .spaces import HNAS, HNAS_NETWORK, SPACES, Space
 from .table import Truth, append_row, read_rows, table_path
 from .training import Recipe, batches, train
 
 RESULTS = Path(__file__).parents[1] / "results" / "supernet_ranks.csv"
 RUN = ("space", "strategy", "iterations", "lr", "start", "finetune", "seed")
 COLUMNS = (*RUN, "seconds", "genotype", "score")
-PATH_SUPERNETS: dict[str, Callable[[], Any]] = {
+PATH_SUPERNETS: dict[str, Callable[[], SharedSupernet]] = {
     "dlsr": lambda: SharedSupernet(DLSRSpace(mid_channels=16)),
     "hinas_sr": lambda: SharedSupernet(HiNASSpace("sr", 2, 3, num_cells=3)),
     "hinas_denoise": lambda: SharedSupernet(HiNASSpace("denoise", 1, 1, num_cells=3)),
-    "hnas": lambda: HNASSupernet(
-        num_cells=HNAS.num_cells,
-        mid_channels=HNAS.mid_channels,
-        normal_ops=HNAS.normal_ops,
-        upsampling_ops=HNAS.upsampling_ops,
-        global_skip=HNAS.global_skip,
-    ),
+    "hnas": lambda: SharedSupernet(HNAS, HNAS_NETWORK),
 }
 SUPERNETS: dict[str, Callable[[], nn.Module]] = {
     "dlsr": lambda: DLSRSupernet(mid_channels=16),
@@ -87,30 +80,12 @@ class DrawnPaths(nn.Module):
 
     def _architectures(self, generator: torch.Generator) -> Iterator[Genotype]:
         space = self.supernet.space
-        draw = getattr(space, "batch", space.random)  # the tokens of HNAS depend on each other
         while True:
-            yield from map(space.decode, draw(max(space.sizes), generator))
+            yield from map(space.decode, space.batch(max(space.sizes), generator))
 
     def forward(self, x: Tensor) -> Tensor:
         """Restores images ``(N, C, H, W)`` with the next network."""
         return self.supernet(x, next(self._draws))
-
-
-class OneOf(nn.Module):
-    """One architecture of a supernet, run with the shared weights in place.
-
-    Args:
-        supernet: The supernet.
-        genotype: The architecture.
-    """
-
-    def __init__(self, supernet: Any, genotype: Genotype) -> None:
-        super().__init__()
-        self.supernet, self.genotype = supernet, genotype
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Restores images ``(N, C, H, W)``."""
-        return self.supernet(x, self.genotype)
 
 
 def train_paths(args: argparse.Namespace, space: Space, images: Images) -> tuple[Any, float]:
@@ -214,9 +189,7 @@ def judge_of(
     supernet.eval()
 
     def shared(genotype: Genotype) -> float:
-        extracts = isinstance(supernet, SharedSupernet)
-        net = supernet.extract(genotype) if extracts else OneOf(supernet, genotype)
-        net = space.wrap(net).to(args.device)
+        net = space.wrap(supernet.extract(genotype)).to(args.device)
         if args.finetune:
             recipe = replace(space.recipe, iterations=args.finetune, lr=FINETUNE_LR, warm_up=0)
             train(net, images, recipe, space.scale, args.seed)
@@ -306,8 +279,6 @@ def main() -> None:
         parser.error(f"--strategy {args.strategy}: expected one of {', '.join(known)}")
     if args.strategy != "paths" and (args.unit_variance or args.finetune):
         parser.error("--unit-variance and --finetune are for --strategy paths")
-    if args.space == "hnas" and (args.unit_variance or args.finetune):
-        parser.error("hnas: its supernet starts aligned and stays whole; leave the options out")
     torch.set_num_threads(1)
     run(args)
 

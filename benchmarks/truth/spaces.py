@@ -118,6 +118,9 @@ HNAS = HNASSpace(
     deduplicate=True,
 )
 
+# From features of unit variance, images in 0..255 are hundreds of steps away.
+HNAS_NETWORK = {"img_range": 1.0}
+
 
 def _sample_hnas(rng: np.random.Generator) -> HNASGenotype:
     """Any cells and any position of the upsampling, as the policy draws before it has learnt."""
@@ -160,9 +163,11 @@ def _sample_widths(rng: np.random.Generator) -> DRCGenotype:
 # Made on a GPU before it was known what makes trainings agree.
 EARLY = Recipe(unit_variance=True)
 STEADY = replace(EARLY, warm_up=100, clip=0.02, mean=0.45)
+# Its networks take the brightness away themselves.
+HNAS_STEADY = replace(STEADY, mean=0.0, iterations=800)
 SPACES = {
     "dlsr": Space(_sample_dlsr, DLSRNet, STEADY, count=80, anchored=True),
-    "hnas": Space(_sample_hnas, HNASNet, EARLY),
+    "hnas": Space(_sample_hnas, partial(HNASNet, **HNAS_NETWORK), HNAS_STEADY),
     "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, EARLY),
     "hinas_denoise": Space(
         partial(_sample_hinas, "denoise"),

@@ -5,7 +5,7 @@ from .dlsr import DLSRNet, DLSRSpace, DLSRSupernet
 from .drn import DRNNet, DualNet
 from .elastic import ElasticNet, ElasticSupernet
 from .hinas import HiNASNet, HiNASSpace, HiNASSupernet
-from .hnas import HNASController, HNASNet, HNASSupernet
+from .hnas import HNASController, HNASNet, HNASSpace, HNASSupernet
 from .losses import (
     ComplexityLoss,
     DistillationLoss,
@@ -33,6 +33,7 @@ __all__ = [
     "HFENLoss",
     "HNASController",
     "HNASNet",
+    "HNASSpace",
     "HNASSupernet",
     "HiNASNet",
     "HiNASSpace",

@@ -130,6 +130,12 @@ SUPERNETS = {
             type="mmsrnas.HiNASSpace", upscale_factor=2, num_cells=1, num_nodes=1, mid_channels=2
         ),
     ),
+    "hnas paths": dict(
+        type="SharedSupernet",
+        space=dict(
+            type="mmsrnas.HNASSpace", num_cells=2, num_nodes=1, mid_channels=4, deduplicate=True
+        ),
+    ),
     "channel numbers": dict(
         type="ChannelNumberSearch",
         generator=DRN | {"type": "mmsrnas.DRNNet"},

@@ -2,7 +2,8 @@
 
 from .controller import HNASController
 from .cost import HNASCost
+from .decoding import HNASSpace
 from .network import HNASNet
 from .supernet import HNASSupernet
 
-__all__ = ["HNASController", "HNASCost", "HNASNet", "HNASSupernet"]
+__all__ = ["HNASController", "HNASCost", "HNASNet", "HNASSpace", "HNASSupernet"]

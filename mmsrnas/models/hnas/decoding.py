@@ -1,5 +1,7 @@
 """The search space of HNAS as a sequence of choices."""
 
+import contextlib
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from mmsrnas.genotypes import (
     GenotypeError,
     HNASGenotype,
 )
+from mmsrnas.models.paths import check_tokens, fair_tokens
+from mmsrnas.registry import TASK_UTILS
 
 __all__ = ["HNASSpace"]
 
@@ -29,6 +33,7 @@ SHARED_FIELDS = (
 """Fields that all genotypes of a space have in common."""
 
 
+@TASK_UTILS.register_module()
 @dataclass(frozen=True)
 class HNASSpace:
     """All genotypes with the same operations and sizes, and their tokens.
@@ -114,19 +119,23 @@ class HNASSpace:
     def random(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Random rows of tokens ``(count, T)``, every decision uniform given those before it."""
         columns = [torch.randint(size, (count,), generator=generator) for size in self.sizes]
-        tokens = torch.stack(columns, dim=1)
-        if self.deduplicate:
-            self._deduplicate(tokens, generator)
-        return tokens
+        return self._deduplicated(torch.stack(columns, dim=1), generator)
 
-    def _deduplicate(self, tokens: Tensor, generator: torch.Generator | None) -> None:
-        """Draws the operations on inner edges of the upsampling cell again, in place."""
+    def batch(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Random rows of tokens ``(count, T)`` for one step, each value about as often."""
+        return self._deduplicated(fair_tokens(self.sizes, count, generator), generator)
+
+    def _deduplicated(self, tokens: Tensor, generator: torch.Generator | None) -> Tensor:
+        """The rows with operations on inner edges of the upsampling cell that are in the space."""
+        if not self.deduplicate:
+            return tokens
         inner = torch.tensor([self.upsampling_ops.index(op) for op in self.inner_upsampling_ops])
         half = 4 * self.num_nodes
         cell = tokens[:, half : 2 * half].view(len(tokens), self.num_nodes, 2, 2)
         sources, ops = cell.unbind(dim=2)
         drawn = inner[torch.randint(len(inner), ops.shape, generator=generator)]
         ops.copy_(torch.where(sources > 1, drawn, ops))
+        return tokens
 
     def decode(self, tokens: Sequence[int] | Tensor) -> HNASGenotype:
         """The genotype of one row of tokens.
@@ -134,15 +143,7 @@ class HNASSpace:
         Raises:
             GenotypeError: A wrong number of tokens, or a token out of its range.
         """
-        tokens = [int(token) for token in tokens]
-        if len(tokens) != len(self.sizes):
-            raise GenotypeError(
-                f"tokens of an HNAS genotype: expected {len(self.sizes)} (4 for each of "
-                f"{self.num_nodes} nodes in two cells, and the position), got {len(tokens)}."
-            )
-        for index, (token, size) in enumerate(zip(tokens, self.sizes, strict=True)):
-            if not 0 <= token < size:
-                raise GenotypeError(f"token {index}: expected 0..{size - 1}, got {token}.")
+        tokens = check_tokens(tokens, self.sizes, "an HNAS genotype")
         half = 4 * self.num_nodes
         scale: Any = self.upscale_factor
         return HNASGenotype(
@@ -168,6 +169,45 @@ class HNASSpace:
             *_tokens(genotype.upsampling, self.upsampling_ops),
             genotype.upsampling_position,
         ]
+
+    def all(self) -> Iterator[HNASGenotype]:
+        """Every genotype, once."""
+        for genotype in map(self.decode, itertools.product(*map(range, self.sizes))):
+            with contextlib.suppress(GenotypeError):
+                self.check(genotype)
+                yield genotype
+
+    def cover(self) -> Iterator[HNASGenotype]:
+        """Genotypes that together have every operation on every edge of every cell."""
+        count = max(len(self.normal_ops), len(self.upsampling_ops))
+        # The upsampling cell reads the first two nodes, or as often as it can one of its own.
+        rounds = itertools.product(range(self.num_cells), range(count), (False, True))
+        for position, index, inner in rounds:
+            upsampling: list[int] = []
+            for node in range(self.num_nodes):
+                own = inner and node > 0
+                ops = self.inner_upsampling_ops if own else self.upsampling_ops
+                op = self.upsampling_ops.index(ops[index % len(ops)])
+                upsampling += [2, 2, op, op] if own else [0, 1, op, op]
+            normal = [0, 1, *[index % len(self.normal_ops)] * 2] * self.num_nodes
+            yield self.decode([*normal, *upsampling, position])
+
+    def parts(self, genotype: HNASGenotype) -> dict[str, str]:
+        """Modules of the network that depend on the genotype, and names of their weights.
+
+        The weights of an operation belong to its place in a cell that upsamples or does not,
+        whatever it reads; in the upsampling cell, to the scale of what it reads too.
+        """
+        names = {}
+        for index in range(genotype.num_cells):
+            upsamples = index == genotype.upsampling_position
+            cell, kind = f"cells.{index}", "upsampling" if upsamples else "normal"
+            for side in ("0", "1"):
+                names[f"{cell}.preprocess.{side}"] = f"{cell}.{kind}.preprocess.{side}"
+            for edge, (op, source) in enumerate(getattr(genotype, kind)):
+                read = ".inner" if upsamples and source > 1 else ""
+                names[f"{cell}.ops.{edge}"] = f"{cell}.{kind}.{edge}.{op}{read}"
+        return names
 
     def check(self, genotype: HNASGenotype) -> None:
         """Raises :class:`GenotypeError` for a genotype that is not in this space."""
