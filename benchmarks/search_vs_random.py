@@ -39,6 +39,7 @@ from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import DLSR_OPS, Genotype, load_genotype
 from mmsrnas.models.dlsr.cost import DLSRCost
 from mmsrnas.models.hinas.cost import HiNASCost
+from mmsrnas.models.hnas.cost import multi_adds
 
 RESULTS = Path(__file__).parent / "results" / "search_vs_random.csv"
 COLUMNS = (
@@ -48,7 +49,12 @@ COLUMNS = (
 Job = tuple[str, int, int]
 """Group, number in the group (the search seed of a searched one) and training seed."""
 KEY = ("method", "group", "search_seed", "train_seed", "genotype")
-PUBLISHED = {"dlsr": "DLSR", "hinas_sr": "HINAS_SR", "hinas_denoise": "HINAS_DENOISE"}
+PUBLISHED = {
+    "dlsr": "DLSR",
+    "hnas": "HNAS_B",
+    "hinas_sr": "HINAS_SR",
+    "hinas_denoise": "HINAS_DENOISE",
+}
 UNIT = "multi_adds"
 NEAR = 0.03
 SEARCH_SEEDS = (10, 11, 12)
@@ -77,6 +83,8 @@ class Method:
     def cost_of(self, genotype: Any) -> float:
         """Cost of a genotype of any width, from the parts of its space."""
         any_ops = self.template.replace(mid_channels=genotype.mid_channels)
+        if self.name == "hnas":
+            return multi_adds(genotype)
         if self.name == "dlsr":
             choices = [DLSR_OPS.index(op) for op in genotype.ops]
             return DLSRCost.build(self.cost, any_ops).of(choices)
@@ -94,9 +102,15 @@ class Method:
 
     def published(self) -> Any:
         """The published genotype at the width, scale and depth of the table."""
-        fields = ("mid_channels", "upscale_factor", "in_channels")
-        return load_genotype(PUBLISHED[self.name]).replace(
-            **{field: getattr(self.template, field) for field in fields}
+        fields = ["mid_channels", "upscale_factor", "in_channels"]
+        published: Any = load_genotype(PUBLISHED[self.name])
+        changes: dict[str, Any] = {}
+        if self.name == "hnas":  # it upsamples behind the same share of its cells
+            fields += ["num_cells", "global_skip"]
+            share = published.upsampling_position / (published.num_cells - 1)
+            changes = {"upsampling_position": round(share * (self.template.num_cells - 1))}
+        return published.replace(
+            **changes, **{field: getattr(self.template, field) for field in fields}
         )
 
     def uniform(self) -> Any:
