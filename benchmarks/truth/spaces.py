@@ -118,8 +118,10 @@ HNAS = HNASSpace(
     deduplicate=True,
 )
 
-# From features of unit variance, images in 0..255 are hundreds of steps away.
-HNAS_NETWORK = {"img_range": 1.0}
+# What a network of features of unit variance makes is divided by this: by 255, the residual of an
+# image is hundreds of steps away, and by 1, the first steps overshoot.
+RANGE = 16.0
+HNAS_NETWORK = {"img_range": RANGE, "aligned": True}
 
 
 def _sample_hnas(rng: np.random.Generator) -> HNASGenotype:

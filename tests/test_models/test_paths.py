@@ -105,6 +105,14 @@ def test_tokens_and_genotypes_are_each_other(space):
             space.encode(genotype.replace(**{field: value}))
 
 
+def test_doubles_of_a_function_become_the_one_that_the_space_has():
+    space = SPACES["hnas"]
+    rows = torch.randint(max(space.sizes), (50, len(space.sizes))) % torch.tensor(space.sizes)
+    for row in rows:
+        genotype = space.decode(row)
+        assert space.decode(space.encode(genotype)) == genotype
+
+
 def test_size_counts_the_paths_and_the_cells_on_them():
     space = HiNASSpace("denoise", 1, 1, num_cells=2, num_nodes=1, mid_channels=2)
     # Levels (0, 0), (0, 1), (1, 0), (1, 1) and (1, 2); a cell has two edges of six operations.

@@ -1,4 +1,4 @@
-"""Initial weights with which all architectures of a supernet start as about the same function."""
+"""Initial weights with which all architectures start as about the same function."""
 
 from collections.abc import Iterable
 from typing import cast
@@ -24,15 +24,17 @@ def align(cells: Iterable[nn.Module]) -> None:
     every cell and behind every operation, and each operation learns how to differ.
 
     Args:
-        cells: Cells of a supernet, changed in place.
+        cells: Cells of a supernet or of a network, changed in place.
     """
-    for cell in cells:
-        for module in cell.modules():
-            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-                module.weight.mul_(NOISE).add_(_identity(module))
-            elif isinstance(module, RCAB):  # x + body(x), with a body of zero
-                norms = [layer for layer in module.body if isinstance(layer, BatchNorm)]
-                nn.init.zeros_(norms[-1].weight)
+    modules = [module for cell in cells for module in cell.modules()]
+    for module in modules:
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            module.weight.mul_(NOISE).add_(_identity(module))
+    for block in (module for module in modules if isinstance(module, RCAB)):
+        # x + body(x), with a body of zero
+        last = [layer for layer in block.body if isinstance(layer, (nn.Conv2d, BatchNorm))][-1]
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.get_parameter("bias"))
 
 
 def _identity(conv: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
@@ -41,13 +43,14 @@ def _identity(conv: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
     inputs, outputs, stride = conv.in_channels, conv.out_channels, conv.stride[0]
     start = cast(int, conv.padding[0]) // conv.dilation[0]
     window = (slice(start, start + stride),) * 2
-    for output in range(outputs):
-        if isinstance(conv, nn.ConvTranspose2d):
-            weight[(output, output, *window)] = 1
-        elif conv.groups > 1:
-            weight[(output, 0, *window)] = 1
-        elif outputs >= inputs:  # before a pixel shuffle, neighbours become one channel
-            weight[(output, output * inputs // outputs, *window)] = 1 / stride**2
-        else:  # the nodes of a cell stand one behind the other
-            weight[(output, slice(output, None, outputs), *window)] = outputs / inputs
+    channels = torch.arange(outputs)
+    if isinstance(conv, nn.ConvTranspose2d):
+        weight[(channels, channels, *window)] = 1
+    elif conv.groups > 1:
+        weight[(channels, 0, *window)] = 1
+    elif outputs >= inputs:  # before a pixel shuffle, neighbours become one channel
+        weight[(channels, channels * inputs // outputs, *window)] = 1 / stride**2
+    else:  # the nodes of a cell stand one behind the other
+        nodes = torch.arange(inputs)
+        weight[(nodes % outputs, nodes, *window)] = outputs / inputs
     return weight

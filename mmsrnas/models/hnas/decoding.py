@@ -1,6 +1,5 @@
 """The search space of HNAS as a sequence of choices."""
 
-import contextlib
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from mmsrnas.genotypes import (
     GenotypeError,
     HNASGenotype,
 )
-from mmsrnas.models.paths import check_tokens, fair_tokens
+from mmsrnas.models.paths import TokenSpace, check_tokens
 from mmsrnas.registry import TASK_UTILS
 
 __all__ = ["HNASSpace"]
@@ -35,7 +34,7 @@ SHARED_FIELDS = (
 
 @TASK_UTILS.register_module()
 @dataclass(frozen=True)
-class HNASSpace:
+class HNASSpace(TokenSpace):
     """All genotypes with the same operations and sizes, and their tokens.
 
     A genotype is one row of tokens: for every node of the normal cell its two sources and its two
@@ -88,9 +87,13 @@ class HNASSpace:
     @property
     def inner_upsampling_ops(self) -> tuple[str, ...]:
         """Operations that the inner edges of the upsampling cell choose from."""
-        identities = [op for op in self.upsampling_ops if op != "deconvolution"]
-        left_out = identities[:-1] if self.deduplicate else []
+        left_out = self._identities[:-1] if self.deduplicate else []
         return tuple(op for op in self.upsampling_ops if op not in left_out)
+
+    @property
+    def _identities(self) -> list[str]:
+        """Operations that are the identity on the inner edges of the upsampling cell."""
+        return [op for op in self.upsampling_ops if op != "deconvolution"]
 
     def _cell_sizes(self, ops: Sequence[str]) -> Iterator[int]:
         for node in range(self.num_nodes):
@@ -118,12 +121,11 @@ class HNASSpace:
 
     def random(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Random rows of tokens ``(count, T)``, every decision uniform given those before it."""
-        columns = [torch.randint(size, (count,), generator=generator) for size in self.sizes]
-        return self._deduplicated(torch.stack(columns, dim=1), generator)
+        return self._deduplicated(super().random(count, generator), generator)
 
     def batch(self, count: int, generator: torch.Generator | None = None) -> Tensor:
         """Random rows of tokens ``(count, T)`` for one step, each value about as often."""
-        return self._deduplicated(fair_tokens(self.sizes, count, generator), generator)
+        return self._deduplicated(super().batch(count, generator), generator)
 
     def _deduplicated(self, tokens: Tensor, generator: torch.Generator | None) -> Tensor:
         """The rows with operations on inner edges of the upsampling cell that are in the space."""
@@ -138,17 +140,18 @@ class HNASSpace:
         return tokens
 
     def decode(self, tokens: Sequence[int] | Tensor) -> HNASGenotype:
-        """The genotype of one row of tokens.
+        """The genotype of one row of tokens; a double of the identity becomes the one that stays.
 
         Raises:
             GenotypeError: A wrong number of tokens, or a token out of its range.
         """
         tokens = check_tokens(tokens, self.sizes, "an HNAS genotype")
         half = 4 * self.num_nodes
+        upsampling = _edges(tokens[half:-1], self.upsampling_ops)
         scale: Any = self.upscale_factor
         return HNASGenotype(
             normal=_edges(tokens[:half], self.normal_ops),
-            upsampling=_edges(tokens[half:-1], self.upsampling_ops),
+            upsampling=tuple(map(self._without_doubles, upsampling)),
             upsampling_position=tokens[-1],
             num_cells=self.num_cells,
             mid_channels=self.mid_channels,
@@ -156,6 +159,12 @@ class HNASSpace:
             upscale_factor=scale,
             in_channels=self.in_channels,
         )
+
+    def _without_doubles(self, edge: tuple[Any, int]) -> tuple[Any, int]:
+        """An edge of the upsampling cell by an operation that the space has there."""
+        op, source = edge
+        known = source < 2 or op in self.inner_upsampling_ops
+        return edge if known else (self._identities[-1], source)
 
     def encode(self, genotype: HNASGenotype) -> list[int]:
         """The tokens of a genotype.
@@ -169,13 +178,6 @@ class HNASSpace:
             *_tokens(genotype.upsampling, self.upsampling_ops),
             genotype.upsampling_position,
         ]
-
-    def all(self) -> Iterator[HNASGenotype]:
-        """Every genotype, once."""
-        for genotype in map(self.decode, itertools.product(*map(range, self.sizes))):
-            with contextlib.suppress(GenotypeError):
-                self.check(genotype)
-                yield genotype
 
     def cover(self) -> Iterator[HNASGenotype]:
         """Genotypes that together have every operation on every edge of every cell."""

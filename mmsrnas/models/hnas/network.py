@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from mmsrnas.genotypes import Genotype, HNASGenotype, load_genotype
 from mmsrnas.registry import MODELS
 
+from .alignment import align
 from .modules import HNASBase, HNASCell, edge_scale
 from .ops import build_op
 
@@ -59,6 +60,9 @@ class HNASNet(HNASBase):
         in_channels: Channels of the images, 1 for gray and 3 for RGB.
         img_range: The value that the network sees for 1.0 of the input; 255 suits the weights of
             the released code.
+        aligned: Start all operations near the identity, see
+            :func:`~mmsrnas.models.hnas.alignment.align`; otherwise at random, as the released
+            code does.
         init_cfg: Initialisation config of mmengine.
 
     What is None, of ``upscale_factor`` to ``in_channels``, is what the genotype says.
@@ -79,6 +83,7 @@ class HNASNet(HNASBase):
         global_skip: bool | None = None,
         in_channels: int | None = None,
         img_range: float = 255.0,
+        aligned: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         found: HNASGenotype = load_genotype(genotype, method="hnas").replace(
@@ -108,6 +113,8 @@ class HNASNet(HNASBase):
             )
             for upsamples in self._upsamples()
         )
+        if aligned:
+            align(self.cells)
 
     def _upsamples(self) -> list[bool]:
         position = self.architecture.upsampling_position

@@ -5,11 +5,11 @@ import torch
 from torch import nn
 
 from mmsrnas.genotypes import HNAS_PAPER_NORMAL_OPS
-from mmsrnas.models import HNASSupernet
+from mmsrnas.models import HNASNet, HNASSupernet
 from mmsrnas.models.hnas.alignment import align
 from mmsrnas.models.hnas.modules import HNASCell
 from mmsrnas.models.hnas.normalization import batch_statistics
-from mmsrnas.models.hnas.ops import build_op
+from mmsrnas.models.hnas.ops import RCAB, build_op
 
 
 def agreement(net, x, count=12):
@@ -58,3 +58,14 @@ def test_preprocessing_starts_as_the_mean_of_the_nodes():
     x = torch.rand(1, 12, 4, 4)
     with torch.no_grad():
         torch.testing.assert_close(cell.preprocess[0](x), x.view(1, 4, 3, 4, 4).mean(1))
+
+
+def test_a_network_starts_aligned_too():
+    torch.manual_seed(0)
+    net = HNASNet("HNAS_B", mid_channels=4, aligned=True)
+    block = next(module for module in net.modules() if isinstance(module, RCAB))
+    x = torch.rand(1, 4, 5, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(block(x), x)
+    ((conv, *_), _) = net.cells[0].preprocess
+    assert (conv.weight[:, :, 0, 0] > 0.5 * 4 / 16).sum() == 16
