@@ -103,10 +103,11 @@ class Method:
     def published(self) -> Any:
         """The published genotype at the width, scale and depth of the table."""
         fields = ["mid_channels", "upscale_factor", "in_channels"]
+        fields += ["global_skip"] if hasattr(self.template, "global_skip") else []
         published: Any = load_genotype(PUBLISHED[self.name])
         changes: dict[str, Any] = {}
         if self.name == "hnas":  # it upsamples behind the same share of its cells
-            fields += ["num_cells", "global_skip"]
+            fields.append("num_cells")
             share = published.upsampling_position / (published.num_cells - 1)
             changes = {"upsampling_position": round(share * (self.template.num_cells - 1))}
         return published.replace(

@@ -42,14 +42,14 @@ SEEDS = 3
 
 
 def jobs(space: Space) -> Iterator[tuple[Genotype, int]]:
-    """All trainings of a table, in order."""
+    """All trainings of a table: every architecture once, then some of them again."""
     rng = np.random.default_rng(0)
     genotypes: dict[Genotype, None] = {}
     while len(genotypes) < space.count:
         genotypes[space.sample(rng)] = None
-    interval = space.count // REPEATED
-    for index, genotype in enumerate(genotypes):
-        yield from ((genotype, seed) for seed in range(1 if index % interval else SEEDS))
+    again = list(genotypes)[:: space.count // REPEATED]
+    for seed in range(SEEDS):
+        yield from ((genotype, seed) for genotype in (again if seed else genotypes))
 
 
 def train_on_cpu(space: Space, todo: Jobs, images: Images) -> Iterator[Trained]:

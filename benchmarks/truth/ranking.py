@@ -40,7 +40,7 @@ from mmsrnas.models import (
 
 from .__main__ import jobs
 from .images import Images, proxy_images, sample_batch, training_images
-from .spaces import HNAS, HNAS_NETWORK, SPACES, Space
+from .spaces import HNAS, HNAS_NETWORK, RANGE, SPACES, Space
 from .table import Truth, append_row, read_rows, table_path
 from .training import Recipe, batches, train
 
@@ -48,13 +48,15 @@ RESULTS = Path(__file__).parents[1] / "results" / "supernet_ranks.csv"
 RUN = ("space", "strategy", "iterations", "lr", "start", "finetune", "seed")
 COLUMNS = (*RUN, "seconds", "genotype", "score")
 PATH_SUPERNETS: dict[str, Callable[[], SharedSupernet]] = {
-    "dlsr": lambda: SharedSupernet(DLSRSpace(mid_channels=16)),
+    "dlsr": lambda: SharedSupernet(
+        DLSRSpace(mid_channels=16, global_skip=True), {"img_range": RANGE}
+    ),
     "hinas_sr": lambda: SharedSupernet(HiNASSpace("sr", 2, 3, num_cells=3)),
     "hinas_denoise": lambda: SharedSupernet(HiNASSpace("denoise", 1, 1, num_cells=3)),
     "hnas": lambda: SharedSupernet(HNAS, HNAS_NETWORK),
 }
 SUPERNETS: dict[str, Callable[[], nn.Module]] = {
-    "dlsr": lambda: DLSRSupernet(mid_channels=16),
+    "dlsr": lambda: DLSRSupernet(mid_channels=16, global_skip=True, img_range=RANGE),
     "hinas_sr": lambda: HiNASSupernet("sr", 2, 3, num_cells=3, with_cp=True),
     "hinas_denoise": lambda: HiNASSupernet("denoise", 1, 1, num_cells=3, with_cp=True),
 }

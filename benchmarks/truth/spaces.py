@@ -107,7 +107,7 @@ def _sample_dlsr(rng: np.random.Generator) -> DLSRGenotype:
     """Any three operations; every cell from the third on reads its predecessor and another one."""
     ops = tuple(str(op) for op in rng.choice(DLSR_OPS, 3))
     connections = tuple((int(rng.integers(cell - 1)), cell - 1) for cell in range(2, 6))
-    return DLSRGenotype(ops=ops, connections=connections, mid_channels=16)
+    return DLSRGenotype(ops=ops, connections=connections, mid_channels=16, global_skip=True)
 
 
 HNAS = HNASSpace(
@@ -165,11 +165,11 @@ def _sample_widths(rng: np.random.Generator) -> DRCGenotype:
 # Made on a GPU before it was known what makes trainings agree.
 EARLY = Recipe(unit_variance=True)
 STEADY = replace(EARLY, warm_up=100, clip=0.02, mean=0.45)
-# Its networks take the brightness away themselves.
-HNAS_STEADY = replace(STEADY, mean=0.0, iterations=800)
+# For networks that add the interpolation and take the brightness away themselves.
+GLOBAL_SKIP = replace(STEADY, mean=0.0, iterations=600)
 SPACES = {
-    "dlsr": Space(_sample_dlsr, DLSRNet, STEADY, count=80, anchored=True),
-    "hnas": Space(_sample_hnas, partial(HNASNet, **HNAS_NETWORK), HNAS_STEADY),
+    "dlsr": Space(_sample_dlsr, partial(DLSRNet, img_range=RANGE), GLOBAL_SKIP, count=80),
+    "hnas": Space(_sample_hnas, partial(HNASNet, **HNAS_NETWORK), GLOBAL_SKIP),
     "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, EARLY),
     "hinas_denoise": Space(
         partial(_sample_hinas, "denoise"),

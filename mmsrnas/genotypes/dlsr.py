@@ -35,6 +35,8 @@ class DLSRGenotype(Genotype, frozen=True):
         mid_channels: Channels of the features, an even number of at least 4.
         upscale_factor: Ratio of HR to LR size.
         in_channels: Channels of the images, 1 for gray and 3 for colour.
+        global_skip: Whether the bicubic interpolation of the input is added to the output; the
+            published networks have no such path.
     """
 
     method: ClassVar[str] = "dlsr"
@@ -45,6 +47,7 @@ class DLSRGenotype(Genotype, frozen=True):
     mid_channels: Annotated[int, Meta(ge=4, le=MAX_CHANNELS, multiple_of=2)] = 48
     upscale_factor: Scale = 2
     in_channels: ImageChannels = 3
+    global_skip: bool = False
 
     def check(self) -> None:
         """Every cell reads two different cells before it."""

@@ -30,6 +30,7 @@ class DLSRSpace(TokenSpace):
         mid_channels: Channels of the features.
         upscale_factor: Ratio of HR to LR size.
         in_channels: Channels of the images.
+        global_skip: Whether the networks add the bicubic interpolation of their input.
 
     Raises:
         GenotypeError: A width, depth, scale or number of channels that no genotype has.
@@ -39,6 +40,7 @@ class DLSRSpace(TokenSpace):
     mid_channels: int = 48
     upscale_factor: int = 2
     in_channels: int = 3
+    global_skip: bool = False
 
     def __post_init__(self) -> None:
         self.decode([0] * len(self.sizes)).with_num_cells(self.num_cells)
@@ -63,7 +65,12 @@ class DLSRSpace(TokenSpace):
         sources = [0, *found[3:]][: max(self.num_cells - 2, 0)]
         connections = tuple((source, cell + 1) for cell, source in enumerate(sources))
         return DLSRGenotype(
-            ops, connections, self.mid_channels, self.upscale_factor, self.in_channels
+            ops,
+            connections,
+            self.mid_channels,
+            self.upscale_factor,
+            self.in_channels,
+            self.global_skip,
         )
 
     def encode(self, genotype: DLSRGenotype) -> list[int]:

@@ -12,6 +12,9 @@ __all__ = ["ESA", "DLSRBase", "DLSRCell", "activate"]
 MIN_SIZE = 15
 """Smallest height and width of the LR image that the pooling of ESA can take, in pixels."""
 
+BRIGHTNESS = 0.45
+"""About the mean of photographs, in [0, 1]."""
+
 
 def activate(x: Tensor) -> Tensor:
     """The activation of DLSR, LeakyReLU with slope 0.05, in place."""
@@ -95,6 +98,9 @@ class DLSRBase(BaseModule):
         upscale_factor: Ratio of HR to LR size.
         in_channels: Channels of the images.
         img_range: The value that the network sees for 1.0 of the input.
+        global_skip: Add the bicubic interpolation of the input to the output, which the network
+            starts as. Its own part does not see brightness then, which detail does not depend on.
+            The published ones have no such path.
         init_cfg: Initialisation config of mmengine.
 
     Attributes:
@@ -111,12 +117,14 @@ class DLSRBase(BaseModule):
         upscale_factor: int,
         in_channels: int = 3,
         img_range: float = 255.0,
+        global_skip: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.upscale_factor = upscale_factor
         self.in_channels = in_channels
         self.img_range = img_range
+        self.global_skip = global_skip
         self.conv_first = nn.Conv2d(in_channels, mid_channels, 3, padding=1)
         self.cells = nn.ModuleList(cells)
         self.connections = nn.ModuleList(
@@ -128,6 +136,9 @@ class DLSRBase(BaseModule):
             nn.Conv2d(mid_channels, in_channels * upscale_factor**2, 3, padding=1),
             nn.PixelShuffle(upscale_factor),
         )
+        if global_skip:
+            for parameter in self.upsample.parameters():
+                nn.init.zeros_(parameter)
 
     def connect(self, index: int, features: list[Tensor]) -> Tensor:
         """Joins what cell ``index`` reads out of the outputs of the cells before it."""
@@ -156,7 +167,8 @@ class DLSRBase(BaseModule):
                 "'patch_size'."
             )
         x = x.contiguous(memory_format=torch.channels_last)
-        stem = self.conv_first(x * self.img_range)
+        seen = x - BRIGHTNESS if self.global_skip else x
+        stem = self.conv_first(seen * self.img_range)
         features = [self.run_cell(0, stem)]
         for index in range(1, len(self.cells)):
             source = features[0]
@@ -164,4 +176,7 @@ class DLSRBase(BaseModule):
                 source = activate(self.connections[index - 2](self.connect(index, features)))
             features.append(self.run_cell(index, source))
         fused = activate(self.fuse(torch.cat(features, dim=1)))
-        return self.upsample(self.conv_last(fused) + stem) / self.img_range
+        output = self.upsample(self.conv_last(fused) + stem) / self.img_range
+        if self.global_skip:
+            output = output + F.interpolate(x, scale_factor=self.upscale_factor, mode="bicubic")
+        return output

@@ -27,6 +27,7 @@ class DLSRNet(DLSRBase):
             where they are not None.
         mid_channels: Channels of the features.
         in_channels: Channels of the images.
+        global_skip: Whether the bicubic interpolation of the input is added to the output.
         kwargs: ``img_range`` and ``init_cfg`` of
             :class:`~mmsrnas.models.dlsr.modules.DLSRBase`.
 
@@ -43,10 +44,14 @@ class DLSRNet(DLSRBase):
         upscale_factor: int | None = None,
         mid_channels: int | None = None,
         in_channels: int | None = None,
+        global_skip: bool | None = None,
         **kwargs: Any,
     ) -> None:
         found: DLSRGenotype = load_genotype(genotype, method="dlsr").replace(
-            upscale_factor=upscale_factor, mid_channels=mid_channels, in_channels=in_channels
+            upscale_factor=upscale_factor,
+            mid_channels=mid_channels,
+            in_channels=in_channels,
+            global_skip=global_skip,
         )
         channels = found.mid_channels
         cells = [
@@ -54,7 +59,15 @@ class DLSRNet(DLSRBase):
             for _ in range(found.num_cells)
         ]
         fan_in = [len(pair) for pair in found.connections]
-        super().__init__(cells, fan_in, channels, found.upscale_factor, found.in_channels, **kwargs)
+        super().__init__(
+            cells,
+            fan_in,
+            channels,
+            found.upscale_factor,
+            found.in_channels,
+            global_skip=found.global_skip,
+            **kwargs,
+        )
         # A pruned network says another genotype than the one by which it runs.
         self.architecture = self.genotype = found
 

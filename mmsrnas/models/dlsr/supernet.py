@@ -47,6 +47,8 @@ class DLSRSupernet(DLSRBase):
             is then the likeliest of those within it, and a complexity loss penalises the excess.
         budget_share: In its place, a share of the dearest network's cost.
         in_channels: Channels of the images, 1 for gray and 3 for colour.
+        global_skip: Add the bicubic interpolation of the input to the output, as the networks that
+            are derived then do.
         kwargs: ``img_range`` and ``init_cfg`` of
             :class:`~mmsrnas.models.dlsr.modules.DLSRBase`.
 
@@ -72,6 +74,7 @@ class DLSRSupernet(DLSRBase):
         budget: float | None = None,
         budget_share: float | None = None,
         in_channels: int = 3,
+        global_skip: bool = False,
         **kwargs: Any,
     ) -> None:
         if variant not in VARIANTS:
@@ -85,12 +88,14 @@ class DLSRSupernet(DLSRBase):
             mid_channels,
             upscale_factor,
             in_channels,
+            global_skip,
         )
         cells = [
             DLSRCell(mid_channels, [MixedOp(DLSR_OPS, mid_channels) for _ in range(3)])
             for _ in range(num_cells)
         ]
         fan_in = range(2, num_cells)
+        kwargs["global_skip"] = global_skip
         super().__init__(cells, fan_in, mid_channels, upscale_factor, in_channels, **kwargs)
         self.mid_channels = mid_channels
         self.variant = variant
@@ -212,7 +217,12 @@ class DLSRSupernet(DLSRBase):
         ops: Any = tuple(DLSR_OPS[i] for i in choices)
         connections: Any = tuple(self._connection(index) for index in range(2, len(self.cells)))
         return DLSRGenotype(
-            ops, connections, self.mid_channels, self.upscale_factor, self.in_channels
+            ops,
+            connections,
+            self.mid_channels,
+            self.upscale_factor,
+            self.in_channels,
+            self.global_skip,
         )
 
     def _connection(self, index: int) -> tuple[int, ...]:
