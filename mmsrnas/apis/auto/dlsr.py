@@ -30,8 +30,9 @@ TRAININGS = ("train",)
 STEPS = 2
 """A step of the weights and one of the architecture."""
 SEARCH_LR = 2e-3
-UNIT_VARIANCE = False
-"""It ends higher from its own start."""
+UNIT_VARIANCE = True
+IMG_RANGE = 16.0
+"""By 255, features of unit variance are hundreds of steps away from the detail of an image."""
 MID_CHANNELS = 24
 
 
@@ -51,10 +52,12 @@ def plan_search(budget: Budget, upscale_factor: int, seed: int) -> Search:
         upscale_factor=upscale_factor,
         mid_channels=MID_CHANNELS,
         num_cells=4,
+        global_skip=True,
+        img_range=IMG_RANGE,
     )
     supernet: Any = MODELS.build(generator)
     found = derive(supernet, budget.cost, budget.limit)
-    network = dict(type="mmsrnas.DLSRNet", genotype=found.genotype.to_dict())
+    network = dict(type="mmsrnas.DLSRNet", genotype=found.genotype.to_dict(), img_range=IMG_RANGE)
     description = f"4 cells of {MID_CHANNELS} channels, then scaled to {budget}"
     return Search(dict(type="BaseEditModel", generator=generator), network, description)
 
