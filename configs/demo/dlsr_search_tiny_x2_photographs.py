@@ -8,7 +8,9 @@ _base_ = [
     "../_base_/schedules/dlsr_search.py",
 ]
 
-model = dict(generator=dict(mid_channels=18))
+# The interpolation is added to the output; what features of unit variance make is divided by 16.
+model = dict(generator=dict(mid_channels=18, global_skip=True, img_range=16.0))
+custom_hooks = [dict(type="mmsrnas.UnitVarianceHook")]
 
 train_dataloader = dict(batch_size=8)
 optim_wrapper = dict(optimizer=dict(lr=2e-3), clip_grad=dict(max_norm=1))

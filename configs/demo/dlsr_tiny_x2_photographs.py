@@ -8,7 +8,9 @@ _base_ = [
     "../_base_/datasets/photographs_x2.py",
 ]
 
-model = dict(generator=dict(genotype="DLSR_TINY"))
+# The interpolation is added to the output; what features of unit variance make is divided by 16.
+model = dict(generator=dict(genotype="DLSR_TINY", global_skip=True, img_range=16.0))
+custom_hooks = [dict(type="mmsrnas.UnitVarianceHook")]
 
 train_dataloader = _base_.train_dataloader
 train_dataloader.dataset = dict(

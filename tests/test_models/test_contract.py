@@ -48,7 +48,7 @@ DRC = DRCGenotype(
 ELASTIC = ElasticGenotype(("conv_3x3", "gate_3x3", "conv_5x5"), (8, 8, 12), "prelu")
 GENOTYPES = {
     "dlsr": DLSR,
-    "dlsr gray x3": DLSR.replace(upscale_factor=3, in_channels=1, mid_channels=6),
+    "dlsr gray x3": DLSR.replace(upscale_factor=3, in_channels=1, mid_channels=6, global_skip=True),
     "hnas": HNAS,
     "hnas gray x4": HNAS.replace(upscale_factor=4, in_channels=1, global_skip=True),
     "hinas": HINAS,
@@ -82,6 +82,9 @@ SUPERNETS = {
     "dlsr": dict(type="DLSRSupernet", mid_channels=8, num_cells=4),
     "dlsr official gray x3": dict(
         type="DLSRSupernet", upscale_factor=3, mid_channels=6, variant="official", in_channels=1
+    ),
+    "dlsr with interpolation": dict(
+        type="DLSRSupernet", mid_channels=4, num_cells=2, global_skip=True
     ),
     "hnas": dict(type="HNASSupernet", num_cells=2, mid_channels=3, num_nodes=1),
     "hnas gray x3": dict(

@@ -106,3 +106,23 @@ def test_bf16_weight_gradients_are_finite():
         with torch.autocast("cpu", torch.bfloat16):
             net(torch.rand(2, 3, 16, 16)).abs().mean().backward()
         assert all(p.grad.isfinite().all() for p in net.parameters())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [2, 3])
+def test_with_global_skip_it_starts_as_bicubic_interpolation(scale):
+    net = DLSRNet("DLSR", scale, mid_channels=4, global_skip=True)
+    assert net.genotype.global_skip and not DLSRNet("DLSR", mid_channels=4).genotype.global_skip
+    x = torch.rand(1, 3, 15, 17)
+    bicubic = torch.nn.functional.interpolate(x, scale_factor=scale, mode="bicubic")
+    torch.testing.assert_close(net(x), bicubic)
+
+
+@torch.no_grad()
+def test_with_global_skip_its_own_part_sees_less_brightness():
+    torch.manual_seed(0)
+    net, plain = (DLSRNet("DLSR", mid_channels=4, global_skip=skip) for skip in (True, False))
+    net.load_state_dict(plain.state_dict())
+    x = torch.rand(1, 3, 15, 17)
+    bicubic = torch.nn.functional.interpolate(x, scale_factor=2, mode="bicubic")
+    torch.testing.assert_close(net(x), plain(x - 0.45) + bicubic)
