@@ -152,13 +152,15 @@ class Truth:
         away. NaN where less than two architectures are repeated.
         """
         repeated = [rows for rows in self.runs.values() if len(rows) > 1]
+        if len(repeated) < 2:
+            return float("nan")
         seeds = sorted({row.seed for rows in repeated for row in rows})
         table = np.full((len(repeated), len(seeds)), np.nan)
         for values, rows in zip(table, repeated, strict=True):
             for row in rows:
                 values[seeds.index(row.seed)] = row.psnr
         freedom = (~np.isnan(table)).sum() - sum(table.shape) + 1
-        if freedom < 1:
+        if freedom < 1:  # no two of them share two seeds
             return float("nan")
         table -= np.nanmean(table, axis=1, keepdims=True)
         table -= np.nanmean(table, axis=0, keepdims=True)
