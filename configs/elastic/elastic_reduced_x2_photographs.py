@@ -7,6 +7,7 @@ _base_ = [
     "../_base_/schedules/elastic_train.py",
 ]
 
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = dict(T_max=600)
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=600)
 default_hooks = dict(

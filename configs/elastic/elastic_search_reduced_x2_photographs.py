@@ -6,6 +6,7 @@ _base_ = [
 ]
 
 model = dict(generator=dict(num_cells=(2, 4, 6, 8), mid_channels=(8, 16, 24), cells_per_stage=4))
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = dict(T_max=600)
 train_cfg = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=600)
 default_hooks = dict(

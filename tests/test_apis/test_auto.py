@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
 from mmengine.runner import IterBasedTrainLoop
 
 pytest.importorskip("pymoo")  # which selects the front of the default method
@@ -233,3 +234,32 @@ def test_dlsr_within_the_budget(photos, tmp_path, tiny):
     text = dlsr.derive_network(made, config, tmp_path / "search.pth", BUDGET)
     network = MODELS.build(Config.fromfile(made.config("train")).model.generator)
     assert "prefers within the budget" in text and BUDGET.cost(network) <= BUDGET.limit
+
+
+@pytest.mark.parametrize(
+    ("generator", "expected"),
+    [
+        (
+            dict(type="mmsrnas.ElasticSupernet", num_cells=(1,), mid_channels=(4,)),
+            {"head", "anchor"},
+        ),
+        (
+            dict(type="mmsrnas.CompactNet", mid_channels=4, num_convs=2, anchor="linear"),
+            {"body.6", "anchor"},
+        ),
+        (dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=4), set()),
+    ],
+    ids=["elastic", "compact", "edsr"],
+)
+def test_what_makes_the_image_learns_slower(generator, expected):
+    editor = MODELS.build(configs.editor(dict(type="BaseEditModel", generator=generator)))
+    optimizer = build_optim_wrapper(editor, configs.optimizer(generator, 1.0)).optimizer
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    slow = {
+        name.rpartition(".")[0]
+        for name, parameter in editor.generator.named_parameters()
+        if rates[id(parameter)] == 1 / 16
+    }
+    assert slow == expected and set(rates.values()) == ({1, 1 / 16} if expected else {1})
+    outputs = [name for name, module in editor.generator.named_modules() if name in expected]
+    assert len(outputs) == len(expected)

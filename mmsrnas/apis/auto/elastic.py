@@ -39,7 +39,7 @@ TRAININGS = ("train", "finetune")
 """Trainings of the network; a short trial of each says which is better."""
 
 STEPS = 1
-SEARCH_LR = 1e-3
+SEARCH_LR = 2e-3
 """That of single networks."""
 UNIT_VARIANCE = True
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128)
