@@ -406,6 +406,8 @@ def _literal(node: Any) -> Any:
             keyword.arg for keyword in keywords
         ):
             return {keyword.arg: _literal(keyword.value) for keyword in keywords}
+        case ast.Call(ast.Name("dict"), args=[ast.Dict() as items], keywords=[]):
+            return _literal(items)  # as mmengine prints keys that are no names
         case ast.List(items):
             return [_literal(item) for item in items]
         case ast.Tuple(items):
@@ -451,6 +453,7 @@ def _registered_names() -> set[str]:
     from mmsrnas import registry
 
     nodes = ("MODELS", "DATASETS", "TRANSFORMS", "DATA_SAMPLERS", "LOOPS", "WEIGHT_INITIALIZERS")
+    nodes += ("TASK_UTILS",)  # search spaces
     names = {*FUNCTIONS.module_dict, *COSTS}
     for node in nodes:
         found: Registry | None = getattr(registry, node)

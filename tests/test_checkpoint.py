@@ -1,9 +1,11 @@
 """Checkpoints are found, understood under every name, and refused where they do not fit."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from mmsrnas.checkpoint import Checkpoint, CheckpointError, find_checkpoint, read_checkpoint
 from mmsrnas.models.dlsr import DLSRNet
@@ -161,7 +163,9 @@ def test_config_is_read_as_data():
 model = dict(generator=dict(type='mmsrnas.DLSRNet', x=-1.5, y=(1, None), z={'a b': [True]}))
 work_dir = 'elsewhere'
 """
+    text += "train_cfg = dict({'a.b': dict(c=1)})\n"
     assert config(text).to_dict() == {
+        "train_cfg": {"a.b": {"c": 1}},
         "default_scope": "mmagic",
         "model": {
             "generator": {
@@ -174,12 +178,19 @@ work_dir = 'elsewhere'
     }
 
 
+def test_config_of_every_config_of_the_project_is_data():
+    for path in sorted((Path(__file__).parents[1] / "configs").glob("[!_]*/*.py")):
+        config(Config.fromfile(path).pretty_text)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "import os",
         "model = open('made', 'w')",
         "model = dict(**globals())",
+        "model = dict(globals())",
+        "model = dict({'a': open('made', 'w')})",
         "model = [x for x in (1,)]",
         "model = dict(generator=dict(type='os.mkdir'))",
         "model = dict(generator=dict(type='subprocess.run'))",
