@@ -82,9 +82,9 @@ class Method:
 
     def cost_of(self, genotype: Any) -> float:
         """Cost of a genotype of any width, from the parts of its space."""
-        any_ops = self.template.replace(mid_channels=genotype.mid_channels)
         if self.name == "hnas":
             return multi_adds(genotype)
+        any_ops = self.template.replace(mid_channels=genotype.mid_channels)
         if self.name == "dlsr":
             choices = [DLSR_OPS.index(op) for op in genotype.ops]
             return DLSRCost.build(self.cost, any_ops).of(choices)

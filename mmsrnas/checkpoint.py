@@ -453,7 +453,7 @@ def _registered_names() -> set[str]:
     from mmsrnas import registry
 
     nodes = ("MODELS", "DATASETS", "TRANSFORMS", "DATA_SAMPLERS", "LOOPS", "WEIGHT_INITIALIZERS")
-    nodes += ("TASK_UTILS",)  # search spaces
+    nodes = (*nodes, "TASK_UTILS")  # search spaces
     names = {*FUNCTIONS.module_dict, *COSTS}
     for node in nodes:
         found: Registry | None = getattr(registry, node)

@@ -40,7 +40,7 @@ from mmsrnas.models import (
 
 from .__main__ import jobs
 from .images import Images, proxy_images, sample_batch, training_images
-from .spaces import HNAS, HNAS_NETWORK, RANGE, SPACES, Space
+from .spaces import HNAS, HNAS_START, RANGE, SPACES, Space
 from .table import Truth, append_row, read_rows, table_path
 from .training import Recipe, batches, train
 
@@ -53,7 +53,7 @@ PATH_SUPERNETS: dict[str, Callable[[], SharedSupernet]] = {
     ),
     "hinas_sr": lambda: SharedSupernet(HiNASSpace("sr", 2, 3, num_cells=3)),
     "hinas_denoise": lambda: SharedSupernet(HiNASSpace("denoise", 1, 1, num_cells=3)),
-    "hnas": lambda: SharedSupernet(HNAS, HNAS_NETWORK),
+    "hnas": lambda: SharedSupernet(HNAS, {"img_range": RANGE}, HNAS_START),
 }
 SUPERNETS: dict[str, Callable[[], nn.Module]] = {
     "dlsr": lambda: DLSRSupernet(mid_channels=16, global_skip=True, img_range=RANGE),

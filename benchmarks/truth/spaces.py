@@ -121,7 +121,7 @@ HNAS = HNASSpace(
 # What a network of features of unit variance makes is divided by this: by 255, the residual of an
 # image is hundreds of steps away, and by 1, the first steps overshoot.
 RANGE = 16.0
-HNAS_NETWORK = {"img_range": RANGE, "aligned": True}
+HNAS_START = {"aligned": True}
 
 
 def _sample_hnas(rng: np.random.Generator) -> HNASGenotype:
@@ -169,7 +169,7 @@ STEADY = replace(EARLY, warm_up=100, clip=0.02, mean=0.45)
 GLOBAL_SKIP = replace(STEADY, mean=0.0, iterations=600)
 SPACES = {
     "dlsr": Space(_sample_dlsr, partial(DLSRNet, img_range=RANGE), GLOBAL_SKIP, count=80),
-    "hnas": Space(_sample_hnas, partial(HNASNet, **HNAS_NETWORK), GLOBAL_SKIP),
+    "hnas": Space(_sample_hnas, partial(HNASNet, img_range=RANGE, **HNAS_START), GLOBAL_SKIP),
     "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, EARLY),
     "hinas_denoise": Space(
         partial(_sample_hinas, "denoise"),

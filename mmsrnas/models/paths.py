@@ -59,10 +59,13 @@ def check_tokens(tokens: Sequence[int] | Tensor, sizes: Sequence[int], kind: str
         GenotypeError: A wrong number of tokens, or a token out of its range.
     """
     found = [int(token) for token in tokens]
-    if len(found) != len(sizes) or not all(
-        0 <= token < size for token, size in zip(found, sizes, strict=True)
-    ):
-        raise GenotypeError(f"tokens of {kind}: expected values below {tuple(sizes)}, got {found}.")
+    if len(found) != len(sizes):
+        raise GenotypeError(f"tokens of {kind}: expected {len(sizes)}, got {len(found)}.")
+    for index, (token, size) in enumerate(zip(found, sizes, strict=True)):
+        if not 0 <= token < size:
+            raise GenotypeError(
+                f"tokens of {kind}, token {index}: expected 0..{size - 1}, got {token}."
+            )
     return found
 
 
@@ -185,6 +188,8 @@ class SharedSupernet(RankedPaths):
     Args:
         space: The search space, or its config, e.g. ``dict(type='mmsrnas.DLSRSpace')``.
         network: Further arguments of the networks, e.g. ``dict(img_range=1.0)``.
+        start: Those that only initial weights depend on, e.g. ``dict(aligned=True)``: a call, which
+            takes the weights from the pool, builds its network without.
         init_cfg: Initialisation config of mmengine.
 
     Attributes:
@@ -198,12 +203,14 @@ class SharedSupernet(RankedPaths):
         self,
         space: Any,
         network: Mapping[str, Any] | None = None,
+        start: Mapping[str, Any] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
             TASK_UTILS.build(dict(space)) if isinstance(space, Mapping) else space, init_cfg
         )
         self.network = dict(network or {})
+        self.start = dict(start or {})
         self.pool: Any = nn.ModuleDict()
         for genotype in self.space.cover():
             self._add(genotype)
@@ -237,14 +244,17 @@ class SharedSupernet(RankedPaths):
 
     def build_network(self, genotype: Any) -> nn.Module:
         """The network of a genotype, freshly initialised."""
+        return self._build(genotype, self.start)
+
+    def _build(self, genotype: Any, start: Mapping[str, Any]) -> nn.Module:
         kind = f"mmsrnas.{genotype.network}"
-        return MODELS.build(dict(type=kind, genotype=genotype, **self.network))
+        return MODELS.build(dict(type=kind, genotype=genotype, **self.network, **start))
 
     def _assemble(self, genotype: Any) -> nn.Module:
         """The network of a genotype with the shared modules themselves in their places."""
         self.space.encode(genotype)  # refuses those of other spaces
         with _no_initial_weights():
-            network = self.build_network(genotype)
+            network = self._build(genotype, {})
         for parent, name, key in _places(network, self.space.parts(genotype)):
             parent._modules[name] = self.pool[key]
         return network.train(self.training)

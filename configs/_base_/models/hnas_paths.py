@@ -17,6 +17,7 @@ model = dict(
             upsampling_ops=["sub_pixel", "deconvolution", "bilinear", "nearest"],
             deduplicate=True,
         ),
-        network=dict(img_range=16.0, aligned=True),
+        network=dict(img_range=16.0),
+        start=dict(aligned=True),
     ),
 )

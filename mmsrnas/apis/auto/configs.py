@@ -147,7 +147,7 @@ def editor(model: Values) -> Values:
 
 
 def optimizer(generator: Values, lr: float) -> Values:
-    """Adam; what makes the image learns at a sixteenth of the rate.
+    """Adam; what makes the image of an elastic network learns at a sixteenth of the rate.
 
     A step of Adam moves every weight by the rate, whatever the gradient. At the end of a network
     that moves the image by more than all the detail that it lacks.
@@ -158,15 +158,11 @@ def optimizer(generator: Values, lr: float) -> Values:
     """
     # eps as for losses on 0..255, on which the published recipes are defined.
     adam = dict(type="Adam", lr=lr, betas=(0.9, 0.999), eps=1e-8 / 255)
-    slow = {f"generator.{name}.": dict(lr_mult=1 / 16) for name in image_layers(generator)}
     wrapper = dict(type="OptimWrapper", optimizer=adam, clip_grad=dict(max_norm=1))
-    return wrapper | (dict(paramwise_cfg=dict(custom_keys=slow)) if slow else {})
-
-
-def image_layers(generator: Values) -> tuple[str, ...]:
-    """Layers of elastic networks whose outputs add up to the image."""
-    # The chain of Compact learns later with it.
-    return ("head", "anchor") if "Elastic" in generator["type"] else ()
+    if "Elastic" not in generator["type"]:  # the chain of Compact learns later so
+        return wrapper
+    slow = {f"generator.{name}.": dict(lr_mult=1 / 16) for name in ("head", "anchor")}
+    return wrapper | dict(paramwise_cfg=dict(custom_keys=slow))
 
 
 def training(model: Values, iters: int, lr: float, seed: int, unit_variance: bool) -> Values:

@@ -274,7 +274,7 @@ def _write_configs(plan: Plan) -> None:
                 lr, change = LR / 2, {"load_from": str(inherited_of(plan.genotype).resolve())}
         else:
             comment = "Trains a hand-made network of the same cost, which the search has to beat."
-            lr = COMPACT_LR if name == "compact" else LR
+            lr = COMPACT_LR if name == "compact" else lr
         unit_variance = name in plan.handmade or method.UNIT_VARIANCE
         values = configs.training(model, plan.iters[name], lr, seed, unit_variance) | change
         if name == "search":

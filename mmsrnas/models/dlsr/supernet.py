@@ -95,8 +95,15 @@ class DLSRSupernet(DLSRBase):
             for _ in range(num_cells)
         ]
         fan_in = range(2, num_cells)
-        kwargs["global_skip"] = global_skip
-        super().__init__(cells, fan_in, mid_channels, upscale_factor, in_channels, **kwargs)
+        super().__init__(
+            cells,
+            fan_in,
+            mid_channels,
+            upscale_factor,
+            in_channels,
+            global_skip=global_skip,
+            **kwargs,
+        )
         self.mid_channels = mid_channels
         self.variant = variant
         self.alpha = nn.Parameter(1e-3 * torch.randn(3, len(DLSR_OPS)))
@@ -216,14 +223,7 @@ class DLSRSupernet(DLSRBase):
     def _decode(self, choices: Sequence[int]) -> DLSRGenotype:
         ops: Any = tuple(DLSR_OPS[i] for i in choices)
         connections: Any = tuple(self._connection(index) for index in range(2, len(self.cells)))
-        return DLSRGenotype(
-            ops,
-            connections,
-            self.mid_channels,
-            self.upscale_factor,
-            self.in_channels,
-            self.global_skip,
-        )
+        return self.template.replace(ops=ops, connections=connections)
 
     def _connection(self, index: int) -> tuple[int, ...]:
         weights = self.connection_weights(index)

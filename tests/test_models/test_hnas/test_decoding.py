@@ -76,9 +76,9 @@ def test_random_rows_are_uniform():
 
 def test_wrong_tokens_are_named():
     space = HNASSpace()
-    with pytest.raises(GenotypeError, match=r"tokens of an HNAS genotype: expected values"):
+    with pytest.raises(GenotypeError, match=r"tokens of an HNAS genotype: expected 33, got 32"):
         space.decode([0] * 32)
-    with pytest.raises(GenotypeError, match=r"expected values below \(2, .*, got \[2, 0"):
+    with pytest.raises(GenotypeError, match=r"token 0: expected 0\.\.1, got 2"):
         space.decode([2] + [0] * 32)
     tiny = HNASSpace(normal_ops=("rcab",), upsampling_ops=("nearest",))
     with pytest.raises(GenotypeError, match="'normal': operation 'skip_connect' from node 1"):
