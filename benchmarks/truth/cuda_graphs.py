@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .training import ADAM_EPS, Loss, Recipe, l1, place
+from .training import ADAM_EPS, Loss, Recipe, l1, place, weight_groups
 
 __all__ = ["stack_batches", "train_together"]
 
@@ -64,11 +64,14 @@ class _Step:
         self.net, self.batches, self.loss_of = net.train(), batches, loss
         self.recipe = recipe
         device, _ = place(net)
-        self.weights = [weight for weight in net.parameters() if weight.requires_grad]
+        groups = weight_groups(net, recipe)
+        self.weights = [weight for group in groups for weight in group["params"]]
         self.count = torch.zeros(1, dtype=torch.long, device=device)
-        self.rate = torch.tensor(recipe.lr, device=device)
+        self.rates = [(torch.tensor(group["lr"], device=device), group["lr"]) for group in groups]
         options: dict[str, Any] = dict(eps=ADAM_EPS, capturable=True, fused=True)
-        self.optimizer = torch.optim.Adam(self.weights, self.rate, **options)
+        for group, (rate, _) in zip(groups, self.rates, strict=True):
+            group["lr"] = rate
+        self.optimizer = torch.optim.Adam(groups, **options)
         self.stream, self.graph = torch.cuda.Stream(), torch.cuda.CUDAGraph()
         torch.cuda.synchronize()
         with torch.cuda.stream(self.stream):
@@ -99,7 +102,8 @@ class _Step:
 
     def _run(self) -> None:
         low, high = (patches.index_select(0, self.count)[0] for patches in self.batches)
-        self.rate.copy_(self.recipe.rate(self.count[0]))
+        for rate, share in self.rates:
+            rate.copy_(share * self.recipe.rate(self.count[0]))
         self.loss = self.loss_of(self.net, low, high)
         self.loss.backward()
         nn.utils.clip_grad_norm_(self.weights, self.recipe.clip)

@@ -4,14 +4,28 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmsrnas.models.elastic.modules import LinearAnchor
+
 from .images import Images, sample_batch
 
-__all__ = ["ADAM_EPS", "Loss", "Recipe", "batches", "evaluate", "fit", "l1", "train"]
+__all__ = [
+    "ADAM_EPS",
+    "Loss",
+    "Recipe",
+    "batches",
+    "evaluate",
+    "fit",
+    "l1",
+    "place",
+    "train",
+    "weight_groups",
+]
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 """Of a network on degraded patches and targets."""
@@ -38,6 +52,8 @@ class Recipe:
         warm_up: Steps in which the rate rises.
         clip: Largest norm of a gradient. Those of L1 in [0, 1] are below 0.05 but in a burst.
         mean: Brightness that the network sees as zero.
+        ends: Share of the rate for what makes the image: the last convolution and a learned
+            interpolation. One step of Adam moves it by more than all the detail that it lacks.
     """
 
     iterations: int = 1200
@@ -49,6 +65,7 @@ class Recipe:
     warm_up: int = 0
     clip: float = 1.0
     mean: float = 0.0
+    ends: float = 1.0
 
     def rate(self, step: Tensor) -> Tensor:
         """Learning rate of a step, counted from zero."""
@@ -133,8 +150,9 @@ def fit(
     start = time.process_time()
     device, layout = place(net)
     net.train()
-    weights = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.Adam(weights, 1.0, eps=ADAM_EPS, fused=True)
+    groups = weight_groups(net, recipe)
+    optimizer = torch.optim.Adam(groups, eps=ADAM_EPS, fused=True)
+    weights = [weight for group in groups for weight in group["params"]]
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: float(recipe.rate(torch.tensor(step)))
     )
@@ -150,6 +168,22 @@ def fit(
         schedule.step()
         after_step()
     return time.process_time() - start
+
+
+def weight_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """The weights that learn, in groups of an optimizer whose ``lr`` are shares of the rate.
+
+    The last convolution is the last that the network registers.
+    """
+    convs = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    last = [conv for conv in convs if not isinstance(conv, LinearAnchor)][-1:]
+    ends = last + [conv for conv in convs if isinstance(conv, LinearAnchor)]
+    slow = {weight for conv in ends for weight in conv.parameters()}
+    groups: list[dict[str, Any]] = [dict(params=[], lr=lr) for lr in (1.0, recipe.ends)]
+    for weight in net.parameters():
+        if weight.requires_grad:
+            groups[weight in slow]["params"].append(weight)
+    return [group for group in groups if group["params"]]
 
 
 def place(net: nn.Module) -> tuple[torch.device, torch.memory_format]:

@@ -1,5 +1,6 @@
 """Tables of truth: the recipe, the driver that continues, and the answers of the loader."""
 
+import copy
 import json
 import sys
 from dataclasses import replace
@@ -18,8 +19,9 @@ from benchmarks.truth.cuda_graphs import stack_batches, train_together
 from benchmarks.truth.images import Images, held_out_sets, sample_batch, training_images
 from benchmarks.truth.spaces import SPACES
 from benchmarks.truth.table import COLUMNS, Row, append_row, read_rows, table_path
-from benchmarks.truth.training import Recipe, batches, evaluate, train
-from mmsrnas.genotypes import DLSRGenotype
+from benchmarks.truth.training import Recipe, batches, evaluate, train, weight_groups
+from mmsrnas.genotypes import DLSRGenotype, ElasticGenotype
+from mmsrnas.models import ElasticNet
 
 
 def genotype(op):
@@ -208,3 +210,23 @@ def test_recipe_on_the_command_line():
     for wrong, message in (("rate=1", "expected one of iterations, lr"), ("lr=fast", "'fast'")):
         with pytest.raises(ValueError, match=message):
             changed(Recipe(), [wrong])
+
+
+def test_what_makes_the_image_learns_at_its_own_rate():
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 256, (30, 30, 3), dtype=np.uint8)
+    images = Images([low], [low.repeat(2, 0).repeat(2, 1)])
+    chain = ElasticGenotype(("conv_3x3",) * 2, (4, 4), "leaky_relu", upscale_factor=2)
+    torch.manual_seed(0)
+    start = ElasticNet(chain)
+    for ends in (1.0, 0.25):
+        net = copy.deepcopy(start)
+        train(net, images, Recipe(1, lr=1e-3, patch_size=8, ends=ends), 2, 0)
+        for name in ("head", "anchor"):
+            moved = net.get_submodule(name).weight - start.get_submodule(name).weight
+            assert moved.abs().max().item() == pytest.approx(ends * 1e-3, rel=1e-3)
+        groups = weight_groups(net, Recipe(ends=ends))
+        slow = {*net.head.parameters(), *net.anchor.parameters()}
+        assert [group["lr"] for group in groups] == [1.0, ends]
+        assert set(groups[1]["params"]) == slow
+        assert set(groups[0]["params"]) == set(net.parameters()) - slow
