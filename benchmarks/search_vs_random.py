@@ -12,10 +12,14 @@ nothing before. The budget is the median Multi-Adds of random architectures. For
 a supernet is trained by random paths, judges ``--candidates`` random architectures within 3 % of
 the budget with its shared weights, and the best of them is trained from scratch: so are 12 random
 ones of the same cost, the published genotype, and the published one at the width of the budget.
+With ``--strategy short`` there is no supernet: the candidates are trained for the first of
+``--iterations``, the better third of them, anew, for the second, and so on.
 """
 
 import argparse
 import json
+import math
+import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -54,12 +58,16 @@ PUBLISHED = {
     "hnas": "HNAS_B",
     "hinas_sr": "HINAS_SR",
     "hinas_denoise": "HINAS_DENOISE",
+    "widths": "",
 }
+"""Genotype by method; widths have none but uniform ones."""
 UNIT = "multi_adds"
 NEAR = 0.03
 SEARCH_SEEDS = (10, 11, 12)
 TRAIN_SEEDS = (0, 1)
 RANDOM = 12
+KEPT = 1 / 3
+"""Of the candidates, for which the next number of iterations is spent."""
 DRAWS_SEED = 77
 """Of the random architectures; the tables of truth are drawn with seed 0."""
 
@@ -84,6 +92,8 @@ class Method:
         """Cost of a genotype of any width, from the parts of its space."""
         if self.name == "hnas":
             return multi_adds(genotype)
+        if self.name == "widths":
+            return self.cost(self.space.build(genotype))
         any_ops = self.template.replace(mid_channels=genotype.mid_channels)
         if self.name == "dlsr":
             choices = [DLSR_OPS.index(op) for op in genotype.ops]
@@ -115,16 +125,21 @@ class Method:
         )
 
     def uniform(self) -> Any:
-        """The published genotype, brought to the budget by its width."""
-        published = self.published()
+        """The published genotype, or all widths alike, brought to the budget by width."""
+
+        def of_width(width: int) -> Any:
+            if self.name == "widths":
+                return self.template.replace(widths=(width,) * len(self.template.widths))
+            return self.published().replace(mid_channels=width)
+
         width = widest(
-            lambda width: self.cost_of(published.replace(mid_channels=width)),
+            lambda width: self.cost_of(of_width(width)),
             self.budget * (1 + NEAR),
             self.cost.unit,
             step=2,
             min_width=4,
         )
-        return published.replace(mid_channels=width)
+        return of_width(width)
 
 
 def searched(method: Method, seed: int, args: Namespace, images: Images) -> Genotype:
@@ -133,23 +148,38 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
     path = args.work / f"{method.name}_{seed}.json"
     with alone(args.work / f"{method.name}_{seed}.lock"):
         if not path.is_file():
-            options = Namespace(
-                space=method.name, seed=seed, iterations=args.iterations, lr=args.lr,
-                unit_variance=args.unit_variance, strategy=args.strategy, finetune=args.finetune,
-                data=args.data / "train", device=args.device,
-            )  # fmt: skip
-            torch.manual_seed(seed)
-            judge, seconds = judge_of(options, method.space, images)
-            best = max(method.near_budget(args.candidates, seed), key=judge)
+            start = time.process_time()
+            best = choose(method, seed, args, images)
+            seconds = time.process_time() - start
             content = {"seconds": round(seconds), "genotype": best.to_dict()}
             with atomic_write(path) as partial:
                 partial.write_text(json.dumps(content))
     return load_genotype(json.loads(path.read_text())["genotype"])
 
 
-def jobs(train_seeds: Sequence[int]) -> Iterator[Job]:
+def choose(method: Method, seed: int, args: Namespace, images: Images) -> Genotype:
+    """The best of the candidates of a seed."""
+    candidates = method.near_budget(args.candidates, seed)
+    for iterations in args.iterations:
+        options = Namespace(
+            space=method.name, seed=seed, iterations=iterations, lr=args.lr,
+            unit_variance=args.unit_variance, strategy=args.strategy, finetune=args.finetune,
+            data=args.data / "train", device=args.device,
+        )  # fmt: skip
+        torch.manual_seed(seed)
+        judge, _ = judge_of(options, method.space, images)
+        scores = {genotype: judge(genotype) for genotype in candidates}
+        print(f"{method.name} {seed}: {len(scores)} after {iterations} iterations:", flush=True)
+        print(*(f"{score:.3f}" for score in sorted(scores.values())), flush=True)
+        candidates = sorted(candidates, key=lambda g: -scores[g])
+        candidates = candidates[: math.ceil(len(candidates) * KEPT)]
+    return candidates[0]
+
+
+def jobs(method: str, train_seeds: Sequence[int]) -> Iterator[Job]:
     """All trainings; those that wait for a search come last."""
-    controls = [("random", number) for number in range(RANDOM)] + [("uniform", 0), ("published", 0)]
+    controls = [("random", number) for number in range(RANDOM)] + [("uniform", 0)]
+    controls += [("published", 0)] if PUBLISHED[method] else []
     for group in (controls, [("searched", number) for number in SEARCH_SEEDS]):
         yield from ((*one, seed) for seed in train_seeds for one in group)
 
@@ -183,7 +213,7 @@ def run(method: Method, args: Namespace) -> None:
         searched(method, args.search, args, images)
         return
     sets = proof_sets(args.data, space)
-    mine = list(jobs(args.train_seeds))[shard::shards]
+    mine = list(jobs(method.name, args.train_seeds))[shard::shards]
     for waits in (False, True):
         part = [job for job in mine if (job[0] == "searched") == waits]
         named = {job: genotype_of(method, *job[:2], args, images) for job in part}
@@ -278,7 +308,10 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--search", type=int, metavar="SEED", help="only search with this seed")
     parser.add_argument("--strategy", choices=STRATEGIES, default="paths", help="of the search")
-    parser.add_argument("--iterations", type=int, default=2500, help="of a supernet, or of each")
+    parser.add_argument(
+        "--iterations", type=int, nargs="+", default=[2500],
+        help="of a supernet; or of each candidate, of the better third of them ...",
+    )  # fmt: skip
     parser.add_argument("--lr", type=float, default=2e-3, help="of a supernet")
     parser.add_argument(
         "--unit-variance", action=argparse.BooleanOptionalAction, default=True,
@@ -296,6 +329,8 @@ def main() -> None:
         return
     if not args.method or not args.data:
         parser.error("expected a method and --data, or --report")
+    if len(args.iterations) > 1 and args.strategy != "short":
+        parser.error("--iterations: several numbers are for --strategy short")
     torch.set_num_threads(1)
     run(Method(args.method), args)
 

@@ -201,13 +201,16 @@ def judge_of(
 
 
 def run(args: argparse.Namespace) -> None:
-    """Judges all architectures that the table is to have."""
+    """Judges the architectures of the table: all that it is to have, or those that it has."""
     space = SPACES[args.space]
     torch.manual_seed(args.seed)
     images = training_images(args.data, space.scale, space.gray)
     judge, seconds = judge_of(args, space, images)
     unit = space.recipe.unit_variance if args.strategy == "short" else args.unit_variance
+    known = {row.genotype for row in read_rows(args.truth or table_path(args.space))}
     for genotype in dict.fromkeys(genotype for genotype, _ in jobs(space)):
+        if args.known and genotype not in known:
+            continue
         begin = time.process_time()
         score = judge(genotype)
         spent = seconds or time.process_time() - begin
@@ -268,6 +271,7 @@ def main() -> None:
     parser.add_argument("--finetune", type=int, default=0, help="iterations before a score")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--known", action="store_true", help="only what has a row in the table")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true", help="only compare what is there")
     args = parser.parse_args()

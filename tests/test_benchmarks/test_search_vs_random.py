@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from argparse import Namespace
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -57,10 +58,48 @@ def test_architectures_of_one_cost(name, cells):
     assert getattr(method.published(), cells) == getattr(original, cells)
 
 
+def test_widths_of_one_cost():
+    method = search_vs_random.Method("widths", draws=9)
+    (near,) = method.near_budget(1, seed=1)
+    assert 0.97 <= method.cost(method.space.build(near)) / method.budget <= 1.03
+    (width,) = set(method.uniform().widths)
+    cost = [
+        method.cost_of(near.replace(widths=(w,) * len(near.widths))) for w in (width, width + 2)
+    ]
+    assert cost[0] <= 1.03 * method.budget < cost[1]
+
+
+def test_the_better_third_is_trained_for_longer(monkeypatch):
+    judged = []
+
+    def judge_of(options, *_):
+        def judge(genotype):
+            judged.append((options.iterations, genotype))
+            # After few iterations the dearest seems best, after more the cheapest.
+            return (-1) ** (options.iterations > 10) * method.cost_of(genotype)
+
+        return judge, 0.0
+
+    monkeypatch.setattr(search_vs_random, "judge_of", judge_of)
+    method = search_vs_random.Method("dlsr", draws=9)
+    settings = dict(candidates=7, iterations=[10, 20], lr=0, unit_variance=False, finetune=0)
+    args = Namespace(**settings, strategy="short", data=Path("x"), device="cpu")
+    best = search_vs_random.choose(method, 5, args, None)
+    candidates = method.near_budget(7, 5)
+    better = sorted(candidates, key=lambda g: -method.cost_of(g))[:3]
+    assert {g for steps, g in judged if steps == 10} == set(candidates)
+    assert {g for steps, g in judged if steps == 20} == set(better)
+    assert len(judged) == 10 and method.cost_of(best) == method.cost_of(better[-1])
+
+
 def test_jobs_are_those_of_the_proof():
-    jobs = list(search_vs_random.jobs(search_vs_random.TRAIN_SEEDS))
+    jobs = list(search_vs_random.jobs("dlsr", search_vs_random.TRAIN_SEEDS))
     groups = [group for group, *_ in jobs]
     assert len(jobs) == len(set(jobs)) == 2 * (3 + 12 + 1 + 1)
+    assert set(jobs) - set(search_vs_random.jobs("widths", search_vs_random.TRAIN_SEEDS)) == {
+        ("published", 0, 0),
+        ("published", 0, 1),
+    }
     assert groups.count("searched") == 6 and groups.count("random") == 24
 
 
