@@ -243,9 +243,13 @@ def test_dlsr_within_the_budget(photos, tmp_path, tiny):
             dict(type="mmsrnas.ElasticSupernet", num_cells=(1,), mid_channels=(4,)),
             {"head", "anchor"},
         ),
+        (
+            dict(type="mmsrnas.CompactNet", mid_channels=4, num_convs=2, anchor="linear"),
+            {"body.6", "anchor"},
+        ),
         (dict(type="EDSRNet", in_channels=3, out_channels=3, mid_channels=4), set()),
     ],
-    ids=["elastic", "edsr"],
+    ids=["elastic", "compact", "edsr"],
 )
 def test_what_makes_the_image_learns_slower(generator, expected):
     editor = MODELS.build(configs.editor(dict(type="BaseEditModel", generator=generator)))

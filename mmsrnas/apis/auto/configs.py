@@ -147,10 +147,11 @@ def editor(model: Values) -> Values:
 
 
 def optimizer(generator: Values, lr: float) -> Values:
-    """Adam; what makes the image of an elastic network learns at a sixteenth of the rate.
+    """Adam; what makes the image learns at a sixteenth of the rate.
 
     A step of Adam moves every weight by the rate, whatever the gradient. At the end of a network
-    that moves the image by more than all the detail that it lacks.
+    that moves the image by more than all the detail that it lacks. A network that adds no
+    interpolation makes the whole image there, and has one rate.
 
     Args:
         generator: Config of the generator.
@@ -159,10 +160,13 @@ def optimizer(generator: Values, lr: float) -> Values:
     # eps as for losses on 0..255, on which the published recipes are defined.
     adam = dict(type="Adam", lr=lr, betas=(0.9, 0.999), eps=1e-8 / 255)
     wrapper = dict(type="OptimWrapper", optimizer=adam, clip_grad=dict(max_norm=1))
-    if "Elastic" not in generator["type"]:  # the chain of Compact learns later so
-        return wrapper
-    slow = {f"generator.{name}.": dict(lr_mult=1 / 16) for name in ("head", "anchor")}
-    return wrapper | dict(paramwise_cfg=dict(custom_keys=slow))
+    ends: tuple[str, ...] = ()
+    if "Elastic" in generator["type"]:
+        ends = ("head", "anchor")
+    elif "Compact" in generator["type"]:
+        ends = (f"body.{2 * (generator['num_convs'] + 1)}", "anchor")
+    slow = {f"generator.{name}.": dict(lr_mult=1 / 16) for name in ends}
+    return wrapper | dict(paramwise_cfg=dict(custom_keys=slow) if slow else None)
 
 
 def training(model: Values, iters: int, lr: float, seed: int, unit_variance: bool) -> Values:

@@ -32,8 +32,6 @@ SHARE = 0.81
 for trials and tests."""
 SIZES = ("num_convs", "num_blocks", "mid_channels")
 LR = 2e-3
-COMPACT_LR = 1e-3
-"""Of a chain of sixteen convolutions, which learns no sooner at twice the rate."""
 TIMED_STEPS = 7
 MIN_ITERS = 4
 
@@ -274,7 +272,6 @@ def _write_configs(plan: Plan) -> None:
                 lr, change = LR / 2, {"load_from": str(inherited_of(plan.genotype).resolve())}
         else:
             comment = "Trains a hand-made network of the same cost, which the search has to beat."
-            lr = COMPACT_LR if name == "compact" else lr
         unit_variance = name in plan.handmade or method.UNIT_VARIANCE
         values = configs.training(model, plan.iters[name], lr, seed, unit_variance) | change
         if name == "search":
