@@ -17,7 +17,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -28,11 +28,10 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import spearmanr
 from torch import Tensor, nn
-from truth.__main__ import changed
 from truth.images import Images, held_out_sets, sample_batch, training_images
 from truth.spaces import Centered
 from truth.table import append_row, read_records
-from truth.training import Recipe, evaluate, train
+from truth.training import Recipe, evaluate, recipe_value, train
 
 from mmsrnas.analysis.evolution import search_front
 from mmsrnas.analysis.front import Scored, pareto_front
@@ -563,7 +562,7 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--iterations", type=int, default=2000, help="of every training")
     parser.add_argument(
-        "--recipe", nargs="+", default=[], metavar="NAME=VALUE",
+        "--recipe", nargs="+", default=[], type=recipe_value, metavar="NAME=VALUE",
         help="another one for single networks, e.g. warm_up=100 clip=0.02 mean=0.45",
     )  # fmt: skip
     parser.add_argument("--only", nargs="+", metavar="NETWORK", help="e.g. elastic_0 edsr")
@@ -584,10 +583,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     shard, shards = map(int, args.shard.split("/"))
     plain = Recipe(args.iterations, lr=1e-3, batch_size=8, patch_size=24)
-    try:
-        recipe = changed(plain, args.recipe)
-    except ValueError as error:
-        parser.error(f"--recipe: {error}")
+    recipe = replace(plain, **dict(args.recipe))
     images = training_images(args.data / "train", SCALE, gray=False)
     held = held_out_sets(args.data / "train", SCALE, gray=False)["photos"]
     plan = load_plan(args, images, held, recipe)

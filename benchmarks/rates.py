@@ -12,16 +12,16 @@ import argparse
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from elastic_front import RESULTS, SCALE, build, deployed, finish_row, start
-from truth.__main__ import changed
 from truth.images import Images, held_out_sets, training_images
 from truth.spaces import Centered
 from truth.table import read_records
-from truth.training import Recipe, evaluate, train
+from truth.training import Recipe, evaluate, recipe_value, train
 
 KEY = ("budget_ms", "network", "seed", "iterations", "lr", "ends", "mean", "clip")
 COLUMNS = (*KEY, "psnr_photos", "psnr_bsds", "seconds")
@@ -63,18 +63,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of photos and BSDS500")
     parser.add_argument("--budget", type=int, default=1, help="which of the plan, from 0 on")
     parser.add_argument("--iterations", type=int, default=1000)
-    parser.add_argument("--recipe", nargs="+", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--recipe", nargs="+", default=[], type=recipe_value, metavar="NAME=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=ROWS)
     parser.add_argument("--report", action="store_true", help="print what is there, train nothing")
     args = parser.parse_args()
     if not args.report and (args.data is None or not args.networks):
         parser.error("expected networks and --data, or --report")
-    rise = f"warm_up={args.iterations // 20}"
-    try:
-        args.recipe = changed(PLAIN, [rise, *args.recipe, f"iterations={args.iterations}"])
-    except ValueError as error:
-        parser.error(f"--recipe: {error}")
+    own = {"iterations": args.iterations, "warm_up": args.iterations // 20}
+    args.recipe = replace(PLAIN, **dict(args.recipe) | own)
     return args
 
 

@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from .cuda_graphs import stack_batches, train_together
 from .images import Images, held_out_sets, training_images
 from .spaces import SPACES, Space
 from .table import append_row, read_rows, table_path
-from .training import Recipe, batches, evaluate, train
+from .training import batches, evaluate, recipe_value, train
 
 Jobs = Sequence[tuple[Genotype, int]]
 Trained = tuple[Genotype, int, nn.Module, float]
@@ -91,21 +91,6 @@ def row_of(trained: Trained, space: Space, held: dict[str, Images]) -> dict[str,
     }
 
 
-def changed(recipe: Recipe, changes: Sequence[str]) -> Recipe:
-    """The recipe with other values, written ``NAME=VALUE``.
-
-    Raises:
-        ValueError: There is no such name, or its value is no number.
-    """
-    kinds = {field.name: type(getattr(recipe, field.name)) for field in fields(recipe)}
-    values = {}
-    for name, _, text in (change.partition("=") for change in changes):
-        if name not in kinds:
-            raise ValueError(f"expected one of {', '.join(kinds)}, got '{name}'")
-        values[name] = kinds[name](float(text))
-    return replace(recipe, **values)
-
-
 def jobs_of(args: argparse.Namespace, space: Space, path: Path) -> Jobs:
     """What the command line asks for and the file does not have."""
     shard, shards = map(int, args.shard.split("/"))
@@ -127,18 +112,16 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--together", type=int, default=40, help="networks at once on a GPU")
     parser.add_argument(
-        "--recipe", nargs="+", default=[], metavar="NAME=VALUE", help="another one; needs --out"
-    )
+        "--recipe", nargs="+", default=[], type=recipe_value, metavar="NAME=VALUE",
+        help="another one; needs --out",
+    )  # fmt: skip
     parser.add_argument("--repeated", action="store_true", help="only those with several seeds")
     args = parser.parse_args()
     if args.recipe and not args.out:
         parser.error("--recipe: a committed table has one recipe; give --out too")
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     space = SPACES[args.space]
-    try:
-        space = replace(space, recipe=changed(space.recipe, args.recipe))
-    except ValueError as error:
-        parser.error(f"--recipe: {error}")
+    space = replace(space, recipe=replace(space.recipe, **dict(args.recipe)))
     path = args.out or table_path(args.space)
     images = training_images(args.data, space.scale, space.gray)
     held = held_out_sets(args.data, space.scale, space.gray)

@@ -2,8 +2,9 @@
 
 import math
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = [
     "fit",
     "l1",
     "place",
+    "recipe_value",
     "train",
     "weight_groups",
 ]
@@ -71,6 +73,22 @@ class Recipe:
         """Learning rate of a step, counted from zero."""
         rise = ((step + 1) / (self.warm_up + 1)).clamp(max=1)
         return self.lr * rise * (1 + (math.pi * step / self.iterations).cos()) / 2
+
+
+def recipe_value(text: str) -> tuple[str, Any]:
+    """Name and value of a part of a recipe, written ``NAME=VALUE`` on a command line.
+
+    Raises:
+        ArgumentTypeError: There is no such name, or its value is no number.
+    """
+    kinds = {field.name: type(field.default) for field in fields(Recipe)}
+    name, _, value = text.partition("=")
+    if name not in kinds:
+        raise ArgumentTypeError(f"expected one of {', '.join(kinds)}, got '{name}'")
+    try:
+        return name, kinds[name](float(value))
+    except ValueError:
+        raise ArgumentTypeError(f"{name}: expected a number, got '{value}'") from None
 
 
 def batches(

@@ -3,6 +3,7 @@
 import copy
 import json
 import sys
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +15,19 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.truth import Truth, load_truth
-from benchmarks.truth.__main__ import REPEATED, SEEDS, changed, jobs
+from benchmarks.truth.__main__ import REPEATED, SEEDS, jobs
 from benchmarks.truth.cuda_graphs import stack_batches, train_together
 from benchmarks.truth.images import Images, held_out_sets, sample_batch, training_images
 from benchmarks.truth.spaces import SPACES
 from benchmarks.truth.table import COLUMNS, Row, append_row, read_rows, table_path
-from benchmarks.truth.training import Recipe, batches, evaluate, train, weight_groups
+from benchmarks.truth.training import (
+    Recipe,
+    batches,
+    evaluate,
+    recipe_value,
+    train,
+    weight_groups,
+)
 from mmsrnas.genotypes import DLSRGenotype, ElasticGenotype
 from mmsrnas.models import ElasticNet
 
@@ -204,12 +212,13 @@ def test_networks_see_the_mean_as_zero_and_give_it_back(name, scale):
 
 
 def test_recipe_on_the_command_line():
-    recipe = changed(Recipe(), ["iterations=30", "mean=0.5", "unit_variance=1"])
+    values = map(recipe_value, ["iterations=30", "mean=0.5", "unit_variance=1"])
+    recipe = replace(Recipe(), **dict(values))
     assert recipe == Recipe(30, mean=0.5, unit_variance=True)
     assert type(recipe.iterations) is int and recipe.unit_variance is True
     for wrong, message in (("rate=1", "expected one of iterations, lr"), ("lr=fast", "'fast'")):
-        with pytest.raises(ValueError, match=message):
-            changed(Recipe(), [wrong])
+        with pytest.raises(ArgumentTypeError, match=message):
+            recipe_value(wrong)
 
 
 def test_what_makes_the_image_learns_at_its_own_rate():
