@@ -27,7 +27,11 @@ def summary(space: str, truth: Truth) -> str:
     repeated = sum(len(rows) > 1 for rows in truth.runs.values())
     noise, flat = truth.noise(), beyond.max() - np.median(beyond)
     numbers = (noise, first.std(), noise / first.std(), beyond.std(), flat, flat / noise)
-    cells = [space, f"{len(first)} ({repeated})", *(f"{number:.3f}" for number in numbers)]
+    cells = [
+        space,
+        f"{len(first)} ({repeated})",
+        *(f"{n:.3f}" if np.isfinite(n) else "" for n in numbers),
+    ]
     return f"| {' | '.join(cells)} |"
 
 

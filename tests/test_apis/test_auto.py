@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import IterBasedTrainLoop
@@ -131,6 +130,7 @@ def tiny(monkeypatch):
     monkeypatch.setattr(configs, "BATCH", 1)
     monkeypatch.setattr(elastic, "EVALUATIONS", 3)
     monkeypatch.setattr(dlsr, "MID_CHANNELS", 8)
+    monkeypatch.setattr(dlsr, "EVALUATIONS", 2)
 
 
 def small_plan(photos, out, **options):
@@ -224,16 +224,24 @@ def test_a_denoiser(photos, tmp_path, tiny):
     assert noisy == pytest.approx(20 * np.log10(255 / 30), abs=0.5) and cleaned > noisy
 
 
+def dlsr_net(genotype):
+    return MODELS.build(dict(type="mmsrnas.DLSRNet", genotype=genotype))
+
+
 def test_dlsr_within_the_budget(photos, tmp_path, tiny):
     made = small_plan(photos, tmp_path / "auto", method="dlsr")
     config = Config.fromfile(made.config("search"))
-    assert config.default_hooks.arch_optimizer.warmup_iters == 1
-    supernet = MODELS.build(config.model.generator)
-    state = {f"generator.{name}": value for name, value in supernet.state_dict().items()}
-    torch.save({"state_dict": state, "meta": {}}, tmp_path / "search.pth")
-    text = dlsr.derive_network(made, config, tmp_path / "search.pth", BUDGET)
+    space = MODELS.build(config.model.generator).space
+    middle = space.decode([1] * len(space.sizes))  # 3x3 convolutions alone
+    assert middle.ops == ("conv_3x3",) * 3
+    assert 0.9 * BUDGET.limit < BUDGET.cost(dlsr_net(middle)) <= BUDGET.limit
+    search = train_run(made.config("search"), made.folder / "search")
+    text = dlsr.derive_network(made, config, search, BUDGET)
+    assert text.startswith("Of 2 networks") and "each after 2 steps of its own" in text
+    judged = (made.folder / "front/judged.csv").read_text().splitlines()
+    assert len(judged) == 1 + 2
     network = MODELS.build(Config.fromfile(made.config("train")).model.generator)
-    assert "prefers within the budget" in text and BUDGET.cost(network) <= BUDGET.limit
+    assert BUDGET.cost(network) <= BUDGET.limit and network.img_range == dlsr.IMG_RANGE
 
 
 @pytest.mark.parametrize(

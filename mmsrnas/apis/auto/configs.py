@@ -14,6 +14,7 @@ __all__ = [
     "data",
     "editor",
     "optimizer",
+    "path_search",
     "runtime",
     "schedule",
     "training",
@@ -169,16 +170,16 @@ def optimizer(generator: Values, lr: float) -> Values:
     return wrapper | dict(paramwise_cfg=dict(custom_keys=slow) if slow else None)
 
 
-def training(model: Values, iters: int, lr: float, seed: int, unit_variance: bool) -> Values:
-    """A training with a short warm-up and a cosine.
+def training(model: Values, iters: int, lr: float, seed: int) -> Values:
+    """A training with a short warm-up and a cosine, from features of unit variance.
+
+    Without them plain chains learn nothing in a short training.
 
     Args:
         model: Config of the editor.
         iters: Iterations.
         lr: Learning rate.
         seed: Of the run.
-        unit_variance: Start from features of unit variance, without which plain chains learn
-            nothing in a short training.
     """
     return dict(
         _base_=["runtime.py", "data.py"],
@@ -187,7 +188,7 @@ def training(model: Values, iters: int, lr: float, seed: int, unit_variance: boo
         randomness=dict(seed=seed),
         default_hooks=dict(
             logger=dict(interval=max(1, min(50, iters // 40))),
-            **({"unit_variance": dict(type="mmsrnas.UnitVarianceHook")} if unit_variance else {}),
+            unit_variance=dict(type="mmsrnas.UnitVarianceHook"),
             checkpoint=dict(
                 type="mmsrnas.CheckpointHook",
                 interval=max(1, iters // 10),
@@ -196,6 +197,17 @@ def training(model: Values, iters: int, lr: float, seed: int, unit_variance: boo
             ),
         ),
     ) | schedule(iters)
+
+
+def path_search(values: Values) -> Values:
+    """The training of a supernet whose networks run one at a time.
+
+    Args:
+        values: Config of a training.
+    """
+    hooks = values["default_hooks"] | {"genotype": dict(type="mmsrnas.GenotypeHook")}
+    # A step trains some of the operations; distributed training must not wait for the others.
+    return values | {"default_hooks": hooks, "find_unused_parameters": True}
 
 
 def schedule(iters: int) -> Values:

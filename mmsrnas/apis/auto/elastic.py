@@ -1,47 +1,28 @@
 """The elastic method: a space around the budget, trained once, selected by evolution."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.device import get_device
 
 from mmsrnas.analysis.derivation import write_inherited
-from mmsrnas.analysis.front_selection import select_front
-from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.costs import BudgetError
 from mmsrnas.genotypes import ElasticGenotype
 from mmsrnas.models.elastic.cost import ChainCost
 from mmsrnas.models.paths import NEAR
-from mmsrnas.registry import MODELS
 
 from .budget import Budget
-from .configs import Values
-from .search import Search, derived, inherited_of
+from .search import Search, check_evolution, derived, inherited_of, selected
 
 if TYPE_CHECKING:  # which imports this module
     from .planning import Plan
 
-__all__ = [
-    "SEARCH_LR",
-    "STEPS",
-    "TRAININGS",
-    "UNIT_VARIANCE",
-    "derive_network",
-    "plan_search",
-    "search_config",
-]
+__all__ = ["TRAININGS", "derive_network", "plan_search"]
 
 TRAININGS = ("train", "finetune")
 """Trainings of the network; a short trial of each says which is better."""
-
-STEPS = 1
-SEARCH_LR = 2e-3
-"""That of single networks."""
-UNIT_VARIANCE = True
 WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128)
 OP: Literal["conv_3x3"] = "conv_3x3"
 DEPTHS_AT_BUDGET = range(2, 17)
@@ -50,7 +31,6 @@ MAX_WIDTHS = 3
 DEEPEST = 10
 MAX_DEPTHS = 6
 EVALUATIONS = 160
-CROP = 96
 CONTROLS = 1000
 """Networks that are drawn for a random one of the right cost."""
 
@@ -71,10 +51,7 @@ def plan_search(budget: Budget, upscale_factor: int, seed: int) -> Search:
         BudgetError: The smallest chain costs more.
         ModuleNotFoundError: pymoo is not installed.
     """
-    if find_spec("pymoo") is None:
-        raise ModuleNotFoundError(
-            "--method elastic selects by evolution: pip install 'mmsrnas[evolution]'"
-        )
+    check_evolution("elastic")
     cost = ChainCost(budget.cost)
 
     def chain(depth: int, width: int) -> ElasticGenotype:
@@ -120,18 +97,6 @@ def plan_search(budget: Budget, upscale_factor: int, seed: int) -> Search:
     return Search(model, network, description)
 
 
-def search_config(values: Values, loaders: Values) -> Values:
-    """Completes the config of the search.
-
-    Args:
-        values: Config of a training.
-        loaders: Config of the data.
-    """
-    hooks = values["default_hooks"] | {"genotype": dict(type="mmsrnas.GenotypeHook")}
-    # A step trains some of the operations; distributed training must not wait for the others.
-    return values | {"default_hooks": hooks, "find_unused_parameters": True}
-
-
 def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budget) -> str:
     """Selects the front, and derives the network within the budget, by measurement for a latency.
 
@@ -150,14 +115,8 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     Raises:
         BudgetError: No network was measured to be within the budget.
     """
-    editor: Any = MODELS.build(search.model)
-    read_checkpoint(checkpoint).load_into(editor, "")
-    editor.to(get_device()).eval()  # where mmengine's runner trains
-    front = select_front(editor, search.val_dataloader, budget.cost, EVALUATIONS, CROP, editor.seed)
+    supernet, front = selected(plan.folder, search, checkpoint, budget, EVALUATIONS)
     origin = {"checkpoint": checkpoint.name, "budget": str(budget)}
-    front.write(plan.folder / "front", origin)
-    supernet = editor.cpu().generator
-    supernet.rank(front.ranked(budget.limit))
     found, text = derived(supernet, budget)
     chosen = {plan.genotype: found.genotype}
     if plan.made_of["control"]:

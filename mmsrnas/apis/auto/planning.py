@@ -217,7 +217,6 @@ def _made(out: Path, made_of: dict[str, Any], budget: Budget, progress: bool) ->
     made = Plan(out, made_of, crops, search.description, models, {}, {}, str(inspection))
     loader = _data(made)["train_dataloader"]
     rates = {name: _seconds_per_step(model, loader) for name, model in models.items()}
-    rates["search"] *= method.STEPS
     each = SHARE / (3 + made_of["control"]) * made_of["hours"] * 3600
     iters = {name: max(MIN_ITERS, int(each / rate)) for name, rate in rates.items()}
     seconds = {name: iters[name] * rate for name, rate in rates.items()}
@@ -262,7 +261,7 @@ def _write_configs(plan: Plan) -> None:
     for name, model in plan.models.items():
         model, lr, change = dict(model), LR, {}
         if name == "search":
-            comment, lr = f"Searches: {plan.space}.", method.SEARCH_LR
+            comment = f"Searches: {plan.space}."
         elif name in method.TRAININGS:
             genotype = str(plan.genotype.resolve())
             model["generator"] = model["generator"] | {"genotype": genotype}
@@ -272,8 +271,7 @@ def _write_configs(plan: Plan) -> None:
                 lr, change = LR / 2, {"load_from": str(inherited_of(plan.genotype).resolve())}
         else:
             comment = "Trains a hand-made network of the same cost, which the search has to beat."
-        unit_variance = name in plan.handmade or method.UNIT_VARIANCE
-        values = configs.training(model, plan.iters[name], lr, seed, unit_variance) | change
+        values = configs.training(model, plan.iters[name], lr, seed) | change
         if name == "search":
-            values = method.search_config(values, data)
+            values = configs.path_search(values)
         configs.write_config(plan.config(name), comment, values)

@@ -1,15 +1,25 @@
 """What a method contributes to a plan."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+from mmengine.device import get_device
+
 from mmsrnas.analysis.derivation import Derived, derive, derive_measured
+from mmsrnas.analysis.front_selection import FineTuning, SelectedFront, select_front
+from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.models.supernet import RankedSupernet
+from mmsrnas.registry import MODELS
 
 from .budget import MAX_SPREAD, Budget
 
-__all__ = ["Search", "derived", "inherited_of"]
+__all__ = ["Search", "check_evolution", "derived", "inherited_of", "selected"]
+
+CROP = 96
+"""Side of the LR images that judge."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +36,52 @@ class Search:
     model: dict[str, Any]
     network: dict[str, Any]
     description: str
+
+
+def check_evolution(method: str) -> None:
+    """Refuses a search that could not select at its end.
+
+    Raises:
+        ModuleNotFoundError: pymoo is not installed.
+    """
+    if find_spec("pymoo") is None:
+        raise ModuleNotFoundError(
+            f"--method {method} selects by evolution: pip install 'mmsrnas[evolution]'"
+        )
+
+
+def selected(
+    folder: Path,
+    search: Config,
+    checkpoint: Path,
+    budget: Budget,
+    evaluations: int,
+    tuning: int = 0,
+) -> tuple[Any, SelectedFront]:
+    """Judges networks of a trained supernet, and ranks them for a budget.
+
+    Args:
+        folder: Folder of the plan, in which ``front`` is written.
+        search: Config of the search.
+        checkpoint: Its checkpoint.
+        budget: The budget.
+        evaluations: Networks that are judged.
+        tuning: Steps that train each before.
+
+    Returns:
+        The supernet, on the CPU, and all that was judged.
+    """
+    editor: Any = MODELS.build(search.model)
+    read_checkpoint(checkpoint).load_into(editor, "")
+    editor.to(get_device()).eval()  # where mmengine's runner trains
+    tune = FineTuning(editor, search.train_dataloader, tuning) if tuning else None
+    front = select_front(
+        editor, search.val_dataloader, budget.cost, evaluations, CROP, editor.seed, tune
+    )
+    front.write(folder / "front", {"checkpoint": checkpoint.name, "budget": str(budget)})
+    supernet = editor.cpu().generator
+    supernet.rank(front.ranked(budget.limit))
+    return supernet, front
 
 
 def inherited_of(genotype: Path) -> Path:
