@@ -13,7 +13,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 pytest.importorskip("pymoo")  # which selects the front of the default method
 
-from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, plan
+from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, handmade, plan
 from mmsrnas.apis.auto import run as running
 from mmsrnas.apis.auto.comparison import compared, psnr_of
 from mmsrnas.apis.auto.handmade import handmade_networks
@@ -122,6 +122,16 @@ def test_handmade_networks_use_the_budget():
         assert max(config.get("num_convs", 0), config.get("num_blocks", 0)) >= 4
         assert 0.8 * BUDGET.limit < BUDGET.cost(MODELS.build(config)) <= BUDGET.limit
     assert set(handmade_networks(BUDGET, 1)) == {"compact"}
+
+
+@pytest.mark.parametrize(("params", "convs", "width"), [(24_500, 8, 16), (45_000, 8, 24)])
+def test_no_hand_made_chain_is_narrow_for_its_depth(params, convs, width, monkeypatch):
+    monkeypatch.setattr(handmade, "CHANNELS_PER_CONV", 0)
+    budget = Budget(Cost("params"), params)
+    assert handmade_networks(budget, 2)["compact"]["num_convs"] == 16  # at most 16 channels
+    monkeypatch.undo()
+    found = handmade_networks(budget, 2)["compact"]
+    assert found["num_convs"] == convs and abs(found["mid_channels"] - width) <= 2
 
 
 @pytest.fixture

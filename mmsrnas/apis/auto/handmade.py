@@ -16,6 +16,9 @@ __all__ = ["handmade_networks"]
 
 MAX_WIDTH = 256
 NEARLY = 0.85
+CHANNELS_PER_CONV = 2
+"""Least ratio of width and depth of a plain chain: 16 convolutions of 16 channels are 0.2 dB below
+8 of 24, which take as long (``docs/experiments/elastic-front.md``)."""
 LATENCY_STEP = 8
 """Distance of the widths where time counts; runtimes compute channels in blocks of 8."""
 
@@ -23,8 +26,9 @@ LATENCY_STEP = 8
 def handmade_networks(budget: Budget, upscale_factor: int) -> dict[str, dict[str, Any]]:
     """Configs of hand-made networks, brought to a budget by depth and width.
 
-    Of each kind it is the deepest network that uses nearly as much of the budget as any: a wide one
-    of a single layer fills it best, and is no match.
+    Of each kind it is the deepest network that uses nearly as much of the budget as any, as a wide
+    one of a single layer fills it best, and is no match; but a plain chain that is narrow for its
+    depth is none either.
 
     Args:
         budget: The budget.
@@ -62,6 +66,11 @@ class _Scaled:
     cost: float
 
 
+def _is_wide_enough(scaled: _Scaled) -> bool:
+    config = scaled.config
+    return config["mid_channels"] >= CHANNELS_PER_CONV * config.get("num_convs", 0)
+
+
 def _scaled(budget: Budget, configs: list[dict[str, Any]]) -> _Scaled:
     """The network of one kind for a budget, of configs from the deepest on."""
 
@@ -75,7 +84,8 @@ def _scaled(budget: Budget, configs: list[dict[str, Any]]) -> _Scaled:
         if not fitting:
             raise min(refused, key=lambda error: error.least)
         most = max(scaled.cost for scaled in fitting)
-        return next(scaled for scaled in fitting if scaled.cost >= NEARLY * most)
+        near = [scaled for scaled in fitting if scaled.cost >= NEARLY * most]
+        return next(filter(_is_wide_enough, near), near[0])
 
     if not budget.is_latency:
         return find(budget.limit)
