@@ -23,7 +23,8 @@ from truth.spaces import Centered
 from truth.table import read_records
 from truth.training import Recipe, evaluate, recipe_value, train
 
-KEY = ("budget_ms", "network", "seed", "iterations", "lr", "ends", "mean", "clip")
+VARIED = ("lr", "ends", "mean", "clip")
+KEY = ("budget_ms", "network", "seed", "iterations", *VARIED)
 COLUMNS = (*KEY, "psnr_photos", "psnr_bsds", "seconds")
 ROWS = RESULTS / "rates.csv"
 PLAIN = Recipe(lr=1e-3)
@@ -70,8 +71,11 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if not args.report and (args.data is None or not args.networks):
         parser.error("expected networks and --data, or --report")
-    own = {"iterations": args.iterations, "warm_up": args.iterations // 20}
-    args.recipe = replace(PLAIN, **dict(args.recipe) | own)
+    values = dict(args.recipe)
+    if values.keys() - set(VARIED):
+        parser.error(f"--recipe: expected some of {', '.join(VARIED)}")
+    values |= {"iterations": args.iterations, "warm_up": args.iterations // 20}
+    args.recipe = replace(PLAIN, **values)
     return args
 
 

@@ -329,6 +329,8 @@ def main() -> None:
         return
     if not args.method or not args.data:
         parser.error("expected a method and --data, or --report")
+    if args.method not in (known := STRATEGIES[args.strategy]):
+        parser.error(f"--strategy {args.strategy}: expected one of {', '.join(known)}")
     if len(args.iterations) > 1 and args.strategy != "short":
         parser.error("--iterations: several numbers are for --strategy short")
     torch.set_num_threads(1)

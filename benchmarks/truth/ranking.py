@@ -60,7 +60,12 @@ SUPERNETS: dict[str, Callable[[], nn.Module]] = {
     "hinas_sr": lambda: HiNASSupernet("sr", 2, 3, num_cells=3, with_cp=True),
     "hinas_denoise": lambda: HiNASSupernet("denoise", 1, 1, num_cells=3, with_cp=True),
 }
-STRATEGIES = ("paths", "gradient", "short")
+STRATEGIES: dict[str, dict[str, Any]] = {
+    "paths": PATH_SUPERNETS,
+    "gradient": SUPERNETS,
+    "short": SPACES,
+}
+"""The spaces of each strategy."""
 WARMUP = 0.3
 """Share of a search by gradient in which the weights train alone."""
 ARCH_LR = 2e-2
@@ -280,8 +285,7 @@ def main() -> None:
         return
     if not args.space or not args.data:
         parser.error("expected a space and --data, or --report")
-    known = dict(paths=PATH_SUPERNETS, gradient=SUPERNETS, short=SPACES)[args.strategy]
-    if args.space not in known:
+    if args.space not in (known := STRATEGIES[args.strategy]):
         parser.error(f"--strategy {args.strategy}: expected one of {', '.join(known)}")
     if args.strategy != "paths" and (args.unit_variance or args.finetune):
         parser.error("--unit-variance and --finetune are for --strategy paths")

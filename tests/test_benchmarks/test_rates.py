@@ -51,9 +51,13 @@ def test_one_row_for_each_recipe(rates, monkeypatch, tmp_path, capsys):
     assert len(table) == 5 and all(line.startswith("| 10.478 | ") for line in table[2:])
 
 
-def test_wrong_recipe(rates, monkeypatch, capsys):
-    options = ["edsr", "--data", "x", "--recipe", "rate=1"]
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [("rate=1", "expected one of iterations, lr"), ("warm_up=3", "expected some of lr, ends")],
+)
+def test_wrong_recipe(wrong, message, rates, monkeypatch, capsys):
+    options = ["edsr", "--data", "x", "--recipe", wrong]
     monkeypatch.setattr(sys, "argv", ["rates.py", *options])
     with pytest.raises(SystemExit):
         rates.main()
-    assert "--recipe: expected one of iterations, lr" in capsys.readouterr().err
+    assert f"--recipe: {message}" in capsys.readouterr().err

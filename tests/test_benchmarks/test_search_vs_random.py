@@ -58,6 +58,20 @@ def test_architectures_of_one_cost(name, cells):
     assert getattr(method.published(), cells) == getattr(original, cells)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("widths", "--strategy paths: expected one of dlsr"),
+        ("dlsr --iterations 5 9", "several numbers are for --strategy short"),
+    ],
+)
+def test_what_a_strategy_does_not_have(options, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["search_vs_random", *options.split(), "--data", "x"])
+    with pytest.raises(SystemExit):
+        search_vs_random.main()
+    assert message in capsys.readouterr().err
+
+
 def test_widths_of_one_cost():
     method = search_vs_random.Method("widths", draws=9)
     (near,) = method.near_budget(1, seed=1)
