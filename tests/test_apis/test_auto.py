@@ -124,6 +124,11 @@ def test_handmade_networks_use_the_budget():
     assert set(handmade_networks(BUDGET, 1)) == {"compact"}
 
 
+def test_a_narrow_chain_rather_than_a_single_convolution():
+    found = handmade_networks(Budget(Cost("params"), 2_800), 2)["compact"]
+    assert (found["num_convs"], found["mid_channels"]) == (8, 4)
+
+
 @pytest.mark.parametrize(("params", "convs", "width"), [(24_500, 8, 16), (45_000, 8, 24)])
 def test_no_hand_made_chain_is_narrow_for_its_depth(params, convs, width, monkeypatch):
     monkeypatch.setattr(handmade, "CHANNELS_PER_CONV", 0)

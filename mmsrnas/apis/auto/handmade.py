@@ -66,9 +66,10 @@ class _Scaled:
     cost: float
 
 
-def _is_wide_enough(scaled: _Scaled) -> bool:
-    config = scaled.config
-    return config["mid_channels"] >= CHANNELS_PER_CONV * config.get("num_convs", 0)
+def _is_balanced(scaled: _Scaled) -> bool:
+    """Neither narrow for its depth nor of a single convolution; EDSR, which has skips, always."""
+    depth, width = scaled.config.get("num_convs"), scaled.config["mid_channels"]
+    return depth is None or (depth > 1 and width >= CHANNELS_PER_CONV * depth)
 
 
 def _scaled(budget: Budget, configs: list[dict[str, Any]]) -> _Scaled:
@@ -85,7 +86,7 @@ def _scaled(budget: Budget, configs: list[dict[str, Any]]) -> _Scaled:
             raise min(refused, key=lambda error: error.least)
         most = max(scaled.cost for scaled in fitting)
         near = [scaled for scaled in fitting if scaled.cost >= NEARLY * most]
-        return next(filter(_is_wide_enough, near), near[0])
+        return next(filter(_is_balanced, near), near[0])
 
     if not budget.is_latency:
         return find(budget.limit)
