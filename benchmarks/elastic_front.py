@@ -415,6 +415,12 @@ def start(net: Any, images: Images, recipe: Recipe, seed: int) -> None:
     init_unit_variance(net, low - recipe.mean)
 
 
+def trained(net: nn.Module, images: Images, recipe: Recipe, seed: int) -> tuple[Centered, float]:
+    """Trains a network; returns it as it is run, and the CPU seconds."""
+    seconds = train(Centered(net, recipe.mean), images, recipe, SCALE, seed)
+    return Centered(deployed(net), recipe.mean), seconds
+
+
 def front_row(
     spec: dict, seed: int, work: Path, images: Images, sets: dict, recipe: Recipe
 ) -> dict:
@@ -425,15 +431,13 @@ def front_row(
     else:
         net = build(spec)
         start(net, images, recipe, seed)
-    seconds = train(Centered(net, recipe.mean), images, recipe, SCALE, seed)
-    net = deployed(net)
+    whole, seconds = trained(net, images, recipe, seed)
     row = {k: spec.get(k, "") for k in FRONT_COLUMNS if k in spec}
-    whole = Centered(net, recipe.mean)
     row |= {f"psnr_{k}": round(evaluate(whole, v, SCALE), 4) for k, v in sets.items()}
     return row | {
         "seed": seed,
-        "params": count_params(net),
-        "multi_adds": count_multi_adds(net, (3, *lr_size_of(HR_SIZE, SCALE))),
+        "params": count_params(whole),
+        "multi_adds": count_multi_adds(whole.net, (3, *lr_size_of(HR_SIZE, SCALE))),
         "seconds": round(seconds, 1),
         "spec": _identity(spec),
     }
@@ -444,8 +448,7 @@ def rank_row(spec: dict, images: Images, held: Images, recipe: Recipe) -> dict:
     torch.manual_seed(0)
     net = build(spec)
     start(net, images, recipe, 0)
-    seconds = train(Centered(net, recipe.mean), images, recipe, SCALE, 0)
-    whole = Centered(net.fold(), recipe.mean)
+    whole, seconds = trained(net, images, recipe, 0)
     return {
         "genotype": _identity(spec),
         "inherited_psnr": spec["inherited_psnr"],

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from elastic_front import RESULTS, SCALE, build, deployed, finish_row, start
+from elastic_front import RESULTS, SCALE, build, finish_row, start, trained
 from truth.images import Images, held_out_sets, training_images
-from truth.spaces import Centered
 from truth.table import read_records
-from truth.training import Recipe, evaluate, recipe_value, train
+from truth.training import Recipe, evaluate, recipe_value
 
 VARIED = ("lr", "ends", "mean", "clip")
 KEY = ("budget_ms", "network", "seed", "iterations", *VARIED)
@@ -37,8 +36,7 @@ def train_one(
     torch.manual_seed(seed)
     net = build(spec)
     start(net, images, recipe, seed)
-    seconds = train(Centered(net, recipe.mean), images, recipe, SCALE, seed)
-    whole = Centered(deployed(net), recipe.mean)
+    whole, seconds = trained(net, images, recipe, seed)
     psnr = {f"psnr_{name}": round(evaluate(whole, v, SCALE), 4) for name, v in held.items()}
     return psnr | {"seconds": round(seconds, 1)}
 
