@@ -11,14 +11,17 @@ the tables of truth, so that nothing is chosen by the images of the proof. DIR h
 import argparse
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from elastic_front import RESULTS, SCALE, build, finish_row, start, trained
+from elastic_front import RESULTS, SCALE, build, deployed, finish_row, start
+from torch import nn
+from truth.cuda_graphs import train_all
 from truth.images import Images, held_out_sets, training_images
+from truth.spaces import Centered
 from truth.table import read_records
 from truth.training import Recipe, evaluate, recipe_value
 
@@ -29,16 +32,23 @@ ROWS = RESULTS / "rates.csv"
 PLAIN = Recipe(lr=1e-3)
 
 
-def train_one(
-    spec: dict[str, Any], seed: int, recipe: Recipe, images: Images, held: dict[str, Images]
-) -> dict[str, Any]:
-    """Trains a network of the plan; returns what came out."""
-    torch.manual_seed(seed)
-    net = build(spec)
-    start(net, images, recipe, seed)
-    whole, seconds = trained(net, images, recipe, seed)
-    psnr = {f"psnr_{name}": round(evaluate(whole, v, SCALE), 4) for name, v in held.items()}
-    return psnr | {"seconds": round(seconds, 1)}
+def train_specs(
+    specs: Sequence[dict[str, Any]], seed: int, args: argparse.Namespace, images: Images
+) -> Iterator[tuple[nn.Module, float]]:
+    """Networks of the plan, trained as they are run, and the seconds of each.
+
+    One after the other on a CPU, side by side on a GPU.
+    """
+    nets = []
+    for spec in specs:
+        torch.manual_seed(seed)
+        nets.append(build(spec))
+        start(nets[-1], images, args.recipe, seed)
+    mean, size = args.recipe.mean, 1 if args.device == "cpu" else len(nets)
+    for first in range(0, len(nets), size):
+        part = [Centered(net, mean).to(args.device) for net in nets[first : first + size]]
+        seconds = train_all(part, images, args.recipe, SCALE, seed)
+        yield from ((Centered(deployed(net.net), mean), seconds) for net in part)
 
 
 def report(rows: Iterable[dict[str, str]]) -> str:
@@ -63,7 +73,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--budget", type=int, default=1, help="which of the plan, from 0 on")
     parser.add_argument("--iterations", type=int, default=1000)
     parser.add_argument("--recipe", nargs="+", default=[], type=recipe_value, metavar="NAME=VALUE")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, nargs="+", default=[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--out", type=Path, default=ROWS)
     parser.add_argument("--report", action="store_true", help="print what is there, train nothing")
     args = parser.parse_args()
@@ -90,12 +101,14 @@ def main() -> None:
     images = training_images(args.data, SCALE, gray=False)
     held = held_out_sets(args.data, SCALE, gray=False)
     done = {tuple(row[name] for name in KEY) for row in read_records(args.out)}
-    for name in args.networks:
-        recipe = {field: getattr(args.recipe, field) for field in KEY[3:]}
-        key = dict(zip(KEY, (budget, name, args.seed), strict=False)) | recipe
-        if tuple(map(str, key.values())) not in done:
-            found = train_one(specs[name], args.seed, args.recipe, images, held)
-            finish_row(args.out, COLUMNS, key | found)
+    recipe = {field: getattr(args.recipe, field) for field in KEY[3:]}
+    for seed in args.seed:
+        keys = [dict(zip(KEY, (budget, n, seed), strict=False)) | recipe for n in args.networks]
+        keys = [key for key in keys if tuple(map(str, key.values())) not in done]
+        found = train_specs([specs[key["network"]] for key in keys], seed, args, images)
+        for key, (net, seconds) in zip(keys, found, strict=True):
+            psnr = {f"psnr_{k}": round(evaluate(net, v, SCALE), 4) for k, v in held.items()}
+            finish_row(args.out, COLUMNS, key | psnr | {"seconds": round(seconds, 1)})
 
 
 if __name__ == "__main__":

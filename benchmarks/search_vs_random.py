@@ -12,8 +12,9 @@ nothing before. The budget is the median Multi-Adds of random architectures. For
 a supernet is trained by random paths, judges ``--candidates`` random architectures within 3 % of
 the budget with its shared weights, and the best of them is trained from scratch: so are 12 random
 ones of the same cost, the published genotype, and the published one at the width of the budget.
-With ``--strategy short`` there is no supernet: the candidates are trained for the first of
-``--iterations``, the better third of them, anew, for the second, and so on.
+They are tuned for the first number of ``--finetune`` before they are judged, the better third of
+them, anew, for the second, and so on. With ``--strategy short`` there is no supernet: these are
+trainings from scratch.
 """
 
 import argparse
@@ -30,7 +31,7 @@ import numpy as np
 import torch
 from elastic_front import alone, test_sets
 from scipy import stats
-from truth.__main__ import Trained, train_on_cpu, train_on_gpu
+from truth.__main__ import Trained, train_jobs
 from truth.images import Images, training_images
 from truth.ranking import STRATEGIES, judge_of
 from truth.spaces import SPACES, Space
@@ -160,16 +161,16 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
 def choose(method: Method, seed: int, args: Namespace, images: Images) -> Genotype:
     """The best of the candidates of a seed."""
     candidates = method.near_budget(args.candidates, seed)
-    for iterations in args.iterations:
-        options = Namespace(
-            space=method.name, seed=seed, iterations=iterations, lr=args.lr,
-            unit_variance=args.unit_variance, strategy=args.strategy, finetune=args.finetune,
-            data=args.data / "train", device=args.device,
-        )  # fmt: skip
-        torch.manual_seed(seed)
-        judge, _ = judge_of(options, method.space, images)
-        scores = {genotype: judge(genotype) for genotype in candidates}
-        print(f"{method.name} {seed}: {len(scores)} after {iterations} iterations:", flush=True)
+    options = Namespace(
+        space=method.name, seed=seed, iterations=args.iterations, lr=args.lr,
+        unit_variance=args.unit_variance, strategy=args.strategy, finetune_lr=args.finetune_lr,
+        data=args.data / "train", device=args.device,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    judge, _ = judge_of(options, method.space, images)
+    for steps in args.finetune:
+        scores = dict(zip(candidates, judge(candidates, steps), strict=True))
+        print(f"{method.name} {seed}: {len(scores)} after {steps} iterations:", flush=True)
         print(*(f"{score:.3f}" for score in sorted(scores.values())), flush=True)
         candidates = sorted(candidates, key=lambda g: -scores[g])
         candidates = candidates[: math.ceil(len(candidates) * KEPT)]
@@ -221,11 +222,7 @@ def run(method: Method, args: Namespace) -> None:
         named = {job: g for job, g in named.items() if key_of(method, job, g) not in done}
         # Two searches may end with the same network: it is trained once, and counts for both.
         todo = list(dict.fromkeys((genotype, job[2]) for job, genotype in named.items()))
-        if args.device == "cuda":
-            trained = train_on_gpu(space, todo, images, together=len(todo))
-        else:
-            trained = train_on_cpu(space, todo, images)
-        for one in trained:
+        for one in train_jobs(space, todo, images, args.device, together=len(todo)):
             write_rows(method, named, one, sets, args.out)
 
 
@@ -308,16 +305,17 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--search", type=int, metavar="SEED", help="only search with this seed")
     parser.add_argument("--strategy", choices=STRATEGIES, default="paths", help="of the search")
-    parser.add_argument(
-        "--iterations", type=int, nargs="+", default=[2500],
-        help="of a supernet; or of each candidate, of the better third of them ...",
-    )  # fmt: skip
+    parser.add_argument("--iterations", type=int, default=2500, help="of a supernet")
     parser.add_argument("--lr", type=float, default=2e-3, help="of a supernet")
     parser.add_argument(
         "--unit-variance", action=argparse.BooleanOptionalAction, default=True,
         help="start of a supernet",
     )  # fmt: skip
-    parser.add_argument("--finetune", type=int, default=80, help="iterations before a score")
+    parser.add_argument(
+        "--finetune", type=int, nargs="+", default=[80], metavar="N",
+        help="iterations of each candidate before it is judged, of the better third of them ...",
+    )  # fmt: skip
+    parser.add_argument("--finetune-lr", type=float, default=5e-4, help="from shared weights")
     parser.add_argument("--train-seeds", type=int, nargs="+", default=TRAIN_SEEDS)
     parser.add_argument("--candidates", type=int, default=30, help="architectures to judge")
     parser.add_argument("--work", type=Path, default=Path("work_dirs/search_vs_random"))
@@ -331,8 +329,6 @@ def main() -> None:
         parser.error("expected a method and --data, or --report")
     if args.method not in (known := STRATEGIES[args.strategy]):
         parser.error(f"--strategy {args.strategy}: expected one of {', '.join(known)}")
-    if len(args.iterations) > 1 and args.strategy != "short":
-        parser.error("--iterations: several numbers are for --strategy short")
     torch.set_num_threads(1)
     run(Method(args.method), args)
 

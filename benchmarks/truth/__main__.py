@@ -12,7 +12,6 @@ import argparse
 import itertools
 import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -26,11 +25,11 @@ from torch import nn
 from mmsrnas.costs import build_cost
 from mmsrnas.genotypes import Genotype
 
-from .cuda_graphs import stack_batches, train_together
+from .cuda_graphs import train_all
 from .images import Images, held_out_sets, training_images
 from .spaces import SPACES, Space
 from .table import append_row, read_rows, table_path
-from .training import batches, evaluate, recipe_value, train
+from .training import evaluate, recipe_value
 
 Jobs = Sequence[tuple[Genotype, int]]
 Trained = tuple[Genotype, int, nn.Module, float]
@@ -52,27 +51,19 @@ def jobs(space: Space) -> Iterator[tuple[Genotype, int]]:
         yield from ((genotype, seed) for genotype in (again if seed else genotypes))
 
 
-def train_on_cpu(space: Space, todo: Jobs, images: Images) -> Iterator[Trained]:
-    """Trains one after the other on one core."""
-    for genotype, seed in todo:
-        net = space.start(genotype, seed, images)
-        yield genotype, seed, net, train(net, images, space.recipe, space.scale, seed)
-
-
-def train_on_gpu(space: Space, todo: Jobs, images: Images, together: int) -> Iterator[Trained]:
-    """Trains those of a seed side by side, with the batches that they have on a CPU."""
+def train_jobs(
+    space: Space, todo: Jobs, images: Images, device: str, together: int
+) -> Iterator[Trained]:
+    """Trains one after the other on one core, or those of a seed side by side on a GPU."""
+    size = 1 if device == "cpu" else together
     for seed, group in itertools.groupby(sorted(todo, key=itemgetter(1)), key=itemgetter(1)):
         genotypes = [genotype for genotype, _ in group]
-        stacked = stack_batches(batches(images, space.recipe, space.scale, seed))
-        for first in range(0, len(genotypes), together):
-            begin = time.perf_counter()
-            part = genotypes[first : first + together]
-            nets = [space.start(genotype, seed, images).cuda() for genotype in part]
-            train_together(nets, stacked, space.recipe)
-            seconds = (time.perf_counter() - begin) / len(part)
-            yield from (
-                (*both, seconds) for both in zip(part, [seed] * len(part), nets, strict=True)
-            )
+        for first in range(0, len(genotypes), size):
+            part = genotypes[first : first + size]
+            nets = [space.start(genotype, seed, images).to(device) for genotype in part]
+            seconds = train_all(nets, images, space.recipe, space.scale, seed)
+            for genotype, net in zip(part, nets, strict=True):
+                yield genotype, seed, net, seconds
 
 
 def row_of(trained: Trained, space: Space, held: dict[str, Images]) -> dict[str, Any]:
@@ -126,11 +117,7 @@ def main() -> None:
     images = training_images(args.data, space.scale, space.gray)
     held = held_out_sets(args.data, space.scale, space.gray)
     todo = jobs_of(args, space, path)
-    if args.device == "cuda":
-        trained = train_on_gpu(space, todo, images, args.together)
-    else:
-        trained = train_on_cpu(space, todo, images)
-    for one in trained:
+    for one in train_jobs(space, todo, images, args.device, args.together):
         row = row_of(one, space, held)
         append_row(path, row)
         print({k: v for k, v in row.items() if k != "genotype"}, flush=True)

@@ -1,22 +1,49 @@
-"""Trains many networks at once on one GPU.
+"""Trains many networks, at once where they are on a GPU.
 
 Networks of a table are so small that a GPU waits for the kernels of each step to be launched. Here
 a step is recorded once as a CUDA graph, and the graphs of many networks run side by side, each on a
 stream of its own. Batches are those of :func:`~benchmarks.truth.training.train` at the same seed.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .training import ADAM_EPS, Loss, Recipe, l1, place, weight_groups
+from .images import Images
+from .training import ADAM_EPS, Loss, Recipe, batches, l1, place, train, weight_groups
 
-__all__ = ["stack_batches", "train_together"]
+__all__ = ["stack_batches", "train_all", "train_together"]
 
 WARM_UP = 3
 """Steps before the recording, in which libraries choose their kernels; they leave no trace."""
+
+
+def train_all(
+    nets: Sequence[nn.Module], images: Images, recipe: Recipe, scale: int, seed: int
+) -> float:
+    """Trains networks in place on the same batches: side by side on a GPU, one by one on a CPU.
+
+    Args:
+        nets: Initialised networks on one device.
+        images: Training images.
+        recipe: How.
+        scale: Ratio of clean to degraded size.
+        seed: Seed of the patches and of the noise.
+
+    Returns:
+        Mean seconds of one: CPU time, or time on the clock on a GPU.
+
+    Raises:
+        FloatingPointError: A loss is not finite.
+    """
+    if next(nets[0].parameters()).device.type == "cpu":
+        return sum(train(net, images, recipe, scale, seed) for net in nets) / len(nets)
+    start = time.perf_counter()
+    train_together(nets, stack_batches(batches(images, recipe, scale, seed)), recipe)
+    return (time.perf_counter() - start) / len(nets)
 
 
 def stack_batches(
@@ -61,10 +88,11 @@ class _Step:
     def __init__(
         self, net: nn.Module, batches: tuple[Tensor, Tensor], recipe: Recipe, loss: Loss
     ) -> None:
-        self.net, self.batches, self.loss_of = net.train(), batches, loss
+        self.net, self.batches, self.loss_of = net, batches, loss
         self.recipe = recipe
         device, _ = place(net)
-        groups = weight_groups(net, recipe)
+        groups = weight_groups(net, recipe, batches[0][0])
+        net.train()
         self.weights = [weight for group in groups for weight in group["params"]]
         self.count = torch.zeros(1, dtype=torch.long, device=device)
         self.rates = [(torch.tensor(group["lr"], device=device), group["lr"]) for group in groups]

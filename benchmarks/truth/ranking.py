@@ -1,14 +1,15 @@
 """Does a search judge as the truth does? Scores the architectures of a table by a strategy.
 
-    python -m benchmarks.truth.ranking hnas --strategy short --data DIR --iterations 100 --lr 2e-3
+    python -m benchmarks.truth.ranking hnas --strategy short --data DIR --finetune 100 300
     python -m benchmarks.truth.ranking dlsr --strategy paths --data DIR --iterations 3000
     python -m benchmarks.truth.ranking --report
 
 ``short`` trains each architecture alone for a few iterations, ``paths`` a supernet by random paths,
-one in a step; both score by PSNR on crops that neither training nor table have. ``gradient``
-searches as the configs do, and scores by the log-probability of a genotype. Images, patches and
-optimizer are those of the table. Rows go to ``benchmarks/results/supernet_ranks.csv``; the report
-has Spearman's correlation with the truth, and with what the truth has beyond the cost.
+one in a step, and tunes what it judges for a few more; both score by PSNR on crops that neither
+training nor table have. ``gradient`` searches as the configs do, and scores by the log-probability
+of a genotype. Images, patches and optimizer are those of the table. Rows go to
+``benchmarks/results/supernet_ranks.csv``; the report has Spearman's correlation with the truth, and
+with what the truth has beyond the cost.
 """
 
 import argparse
@@ -18,7 +19,6 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,14 @@ from mmsrnas.models import (
 )
 
 from .__main__ import jobs
+from .cuda_graphs import train_all
 from .images import Images, proxy_images, sample_batch, training_images
 from .spaces import HNAS, HNAS_START, RANGE, SPACES, Space
 from .table import Truth, append_row, read_rows, table_path
 from .training import Recipe, batches, train
 
 RESULTS = Path(__file__).parents[1] / "results" / "supernet_ranks.csv"
-RUN = ("space", "strategy", "iterations", "lr", "start", "finetune", "seed")
+RUN = ("space", "strategy", "iterations", "lr", "start", "finetune", "finetune_lr", "seed")
 COLUMNS = (*RUN, "seconds", "genotype", "score")
 PATH_SUPERNETS: dict[str, Callable[[], SharedSupernet]] = {
     "dlsr": lambda: SharedSupernet(
@@ -69,7 +70,10 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 WARMUP = 0.3
 """Share of a search by gradient in which the weights train alone."""
 ARCH_LR = 2e-2
-FINETUNE_LR = 5e-4
+TOGETHER = 40
+"""Networks that are trained at once on a GPU."""
+Judge = Callable[[Sequence[Any], int], Iterator[float]]
+"""Scores of genotypes, each trained for a number of steps before it is judged."""
 
 
 class DrawnPaths(nn.Module):
@@ -150,8 +154,6 @@ def _require_grad(parameters: Sequence[nn.Parameter], value: bool) -> None:
 def recipe_of(args: argparse.Namespace, space: Space) -> Recipe:
     """The recipe of the table with the length, rate and start of the command line."""
     warm_up = args.iterations // 20 if args.unit_variance else 0
-    if args.strategy == "short":
-        warm_up = args.iterations // 5
     return replace(space.recipe, iterations=args.iterations, lr=args.lr, warm_up=warm_up)
 
 
@@ -175,34 +177,39 @@ def log_probability(supernet: Any, genotype: Any) -> float:
     return total
 
 
-def judge_of(
-    args: argparse.Namespace, space: Space, images: Images
-) -> tuple[Callable[[Any], float], float]:
-    """How a strategy judges genotypes, and the CPU seconds of what it trains before."""
+def judge_of(args: argparse.Namespace, space: Space, images: Images) -> tuple[Judge, float]:
+    """How a strategy judges genotypes, and the seconds of what it trains before."""
     if args.strategy == "gradient":
         supernet, seconds = search_by_gradient(args, space, images)
-        return partial(log_probability, supernet.eval()), seconds
+        supernet.eval()
+        return lambda genotypes, _: (log_probability(supernet, g) for g in genotypes), seconds
     pairs = proxy_images(args.data, space.scale, space.gray, space.recipe.sigma)
     crops = [(low.to(args.device), high) for low, high in pairs]
-
-    def short(genotype: Genotype) -> float:
-        net = space.start(genotype, args.seed, images).to(args.device)
-        train(net, images, recipe_of(args, space), space.scale, args.seed)
-        return inherited_psnr(net.eval(), crops)
-
     if args.strategy == "short":
-        return short, 0.0
-    supernet, seconds = train_paths(args, space, images)
-    supernet.eval()
+        supernet, seconds = None, 0.0
+        recipe = recipe_of(args, space)
+    else:
+        supernet, seconds = train_paths(args, space, images)
+        supernet.eval()
+        recipe = replace(space.recipe, lr=args.finetune_lr, warm_up=0)
 
-    def shared(genotype: Genotype) -> float:
-        net = space.wrap(supernet.extract(genotype)).to(args.device)
-        if args.finetune:
-            recipe = replace(space.recipe, iterations=args.finetune, lr=FINETUNE_LR, warm_up=0)
-            train(net, images, recipe, space.scale, args.seed)
-        return inherited_psnr(net.eval(), crops)
+    def start(genotype: Genotype) -> nn.Module:
+        if supernet is None:
+            return space.start(genotype, args.seed, images).to(args.device)
+        return space.wrap(supernet.extract(genotype)).to(args.device)
 
-    return shared, seconds
+    def judge(genotypes: Sequence[Genotype], steps: int) -> Iterator[float]:
+        length = replace(recipe, iterations=steps)
+        if supernet is None:
+            length = replace(length, warm_up=steps // 5)
+        size = 1 if args.device == "cpu" else TOGETHER
+        for first in range(0, len(genotypes), size):
+            nets = [start(genotype) for genotype in genotypes[first : first + size]]
+            if steps:
+                train_all(nets, images, length, space.scale, args.seed)
+            yield from (inherited_psnr(net.eval(), crops) for net in nets)
+
+    return judge, seconds
 
 
 def run(args: argparse.Namespace) -> None:
@@ -211,18 +218,27 @@ def run(args: argparse.Namespace) -> None:
     torch.manual_seed(args.seed)
     images = training_images(args.data, space.scale, space.gray)
     judge, seconds = judge_of(args, space, images)
-    unit = space.recipe.unit_variance if args.strategy == "short" else args.unit_variance
+    short = args.strategy == "short"
+    unit = space.recipe.unit_variance if short else args.unit_variance
     known = {row.genotype for row in read_rows(args.truth or table_path(args.space))}
-    for genotype in dict.fromkeys(genotype for genotype, _ in jobs(space)):
-        if args.known and genotype not in known:
-            continue
+    drawn = dict.fromkeys(genotype for genotype, _ in jobs(space))
+    genotypes = [genotype for genotype in drawn if not args.known or genotype in known]
+    for steps in args.finetune:
         begin = time.process_time()
-        score = judge(genotype)
-        spent = seconds or time.process_time() - begin
-        row = {name: getattr(args, name) for name in RUN if hasattr(args, name)}
-        row["start"] = "unit variance" if unit else "default"
-        row |= {"seconds": round(spent), "score": round(score, 5)}
-        append_row(args.out, row | {"genotype": json.dumps(genotype.to_dict())}, COLUMNS)
+        for genotype, score in zip(genotypes, judge(genotypes, steps), strict=True):
+            spent = seconds or time.process_time() - begin
+            tuned = bool(steps) and not short
+            row = {
+                "space": args.space, "strategy": args.strategy, "seed": args.seed, "lr": args.lr,
+                "iterations": steps if short else args.iterations,
+                "start": "unit variance" if unit else "default",
+                "finetune": steps if tuned else 0,
+                "finetune_lr": args.finetune_lr if tuned else "",
+                "seconds": round(spent), "score": round(score, 5),
+                "genotype": json.dumps(genotype.to_dict()),
+            }  # fmt: skip
+            append_row(args.out, row, COLUMNS)
+            begin = time.process_time()
 
 
 def agreement(truth: Truth, scores: dict[Genotype, float]) -> str:
@@ -273,7 +289,11 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=3000)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--unit-variance", action="store_true", help="start of the convolutions")
-    parser.add_argument("--finetune", type=int, default=0, help="iterations before a score")
+    parser.add_argument(
+        "--finetune", type=int, nargs="+", default=[0], metavar="N",
+        help="iterations before a score: from shared weights, or of a short training",
+    )  # fmt: skip
+    parser.add_argument("--finetune-lr", type=float, default=5e-4, help="from shared weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--known", action="store_true", help="only what has a row in the table")
@@ -287,8 +307,12 @@ def main() -> None:
         parser.error("expected a space and --data, or --report")
     if args.space not in (known := STRATEGIES[args.strategy]):
         parser.error(f"--strategy {args.strategy}: expected one of {', '.join(known)}")
-    if args.strategy != "paths" and (args.unit_variance or args.finetune):
-        parser.error("--unit-variance and --finetune are for --strategy paths")
+    if args.strategy != "paths" and args.unit_variance:
+        parser.error("--unit-variance is for --strategy paths")
+    if args.strategy == "gradient" and any(args.finetune):
+        parser.error("--finetune is for --strategy paths or short")
+    if args.strategy == "short" and not all(args.finetune):
+        parser.error("--finetune: expected the iterations of the short trainings")
     torch.set_num_threads(1)
     run(args)
 

@@ -162,21 +162,19 @@ def _sample_widths(rng: np.random.Generator) -> DRCGenotype:
     return DRCGenotype("EDSRNet", (full,) * blocks, widths, tuple(EDSR_ARGUMENTS.items()))
 
 
-# Made on a GPU before it was known what makes trainings agree.
-EARLY = Recipe(unit_variance=True)
-STEADY = replace(EARLY, warm_up=100, clip=0.02, mean=0.45)
-# For networks that add the interpolation and take the brightness away themselves.
-GLOBAL_SKIP = replace(STEADY, mean=0.0, iterations=600)
+STEADY = Recipe(iterations=600, unit_variance=True, warm_up=100, clip=0.02, mean=0.45, ends=1 / 16)
+# For networks that add the interpolation, take the brightness away and divide what they make.
+GLOBAL_SKIP = replace(STEADY, mean=0.0, ends=1.0)
 SPACES = {
     "dlsr": Space(_sample_dlsr, partial(DLSRNet, img_range=RANGE), GLOBAL_SKIP, count=80),
     "hnas": Space(_sample_hnas, partial(HNASNet, img_range=RANGE, **HNAS_START), GLOBAL_SKIP),
-    "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, EARLY),
+    "hinas_sr": Space(partial(_sample_hinas, "sr"), HiNASNet, STEADY),
     "hinas_denoise": Space(
         partial(_sample_hinas, "denoise"),
         HiNASNet,
-        replace(EARLY, sigma=50.0),
+        replace(STEADY, sigma=50.0),
         scale=1,
         gray=True,
     ),
-    "widths": Space(_sample_widths, PrunedNet, EARLY, anchored=True),
+    "widths": Space(_sample_widths, PrunedNet, STEADY, anchored=True),
 }

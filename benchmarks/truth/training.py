@@ -1,5 +1,6 @@
 """The one recipe by which every architecture of a table is trained and judged."""
 
+import itertools
 import math
 import time
 from argparse import ArgumentTypeError
@@ -167,14 +168,16 @@ def fit(
     """
     start = time.process_time()
     device, layout = place(net)
+    patches = iter(patches)
+    first = next(patches)
+    groups = weight_groups(net, recipe, first[0].to(device))
     net.train()
-    groups = weight_groups(net, recipe)
     optimizer = torch.optim.Adam(groups, eps=ADAM_EPS, fused=True)
     weights = [weight for group in groups for weight in group["params"]]
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: float(recipe.rate(torch.tensor(step)))
     )
-    for iteration, (low, high) in enumerate(patches):
+    for iteration, (low, high) in enumerate(itertools.chain([first], patches)):
         loss = loss_of(net, low.to(device).contiguous(memory_format=layout), high.to(device))
         last = iteration + 1 == recipe.iterations
         if (last or iteration % FINITE_EVERY == 0) and not loss.isfinite():
@@ -188,20 +191,40 @@ def fit(
     return time.process_time() - start
 
 
-def weight_groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+def weight_groups(net: nn.Module, recipe: Recipe, low: Tensor) -> list[dict[str, Any]]:
     """The weights that learn, in groups of an optimizer whose ``lr`` are shares of the rate.
 
-    The last convolution is the last that the network registers.
+    Args:
+        net: The network.
+        recipe: Share of the rate for what makes the image.
+        low: Degraded patches ``(N, C, H, W)``, on which the last convolution is found.
     """
-    convs = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
-    last = [conv for conv in convs if not isinstance(conv, LinearAnchor)][-1:]
-    ends = last + [conv for conv in convs if isinstance(conv, LinearAnchor)]
+    ends = [] if recipe.ends == 1 else [*_last_conv(net, low), *_modules(net, LinearAnchor)]
     slow = {weight for conv in ends for weight in conv.parameters()}
     groups: list[dict[str, Any]] = [dict(params=[], lr=lr) for lr in (1.0, recipe.ends)]
     for weight in net.parameters():
         if weight.requires_grad:
             groups[weight in slow]["params"].append(weight)
     return [group for group in groups if group["params"]]
+
+
+def _modules(net: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
+    return [module for module in net.modules() if isinstance(module, kind)]
+
+
+@torch.no_grad()
+def _last_conv(net: nn.Module, low: Tensor) -> list[nn.Module]:
+    """The convolution that runs last: supernets and HNAS register others after it."""
+    ran: list[nn.Module] = []
+    hooks = [
+        conv.register_forward_hook(lambda module, *_: ran.append(module))
+        for conv in _modules(net, nn.Conv2d)
+        if not isinstance(conv, LinearAnchor)
+    ]
+    net.eval()(low)
+    for hook in hooks:
+        hook.remove()
+    return ran[-1:]
 
 
 def place(net: nn.Module) -> tuple[torch.device, torch.memory_format]:

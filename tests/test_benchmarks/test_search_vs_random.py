@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import search_vs_random
@@ -62,7 +63,6 @@ def test_architectures_of_one_cost(name, cells):
     ("options", "message"),
     [
         ("widths", "--strategy paths: expected one of dlsr"),
-        ("dlsr --iterations 5 9", "several numbers are for --strategy short"),
     ],
 )
 def test_what_a_strategy_does_not_have(options, message, monkeypatch, capsys):
@@ -86,17 +86,18 @@ def test_widths_of_one_cost():
 def test_the_better_third_is_trained_for_longer(monkeypatch):
     judged = []
 
-    def judge_of(options, *_):
-        def judge(genotype):
-            judged.append((options.iterations, genotype))
+    def judge_of(*_):
+        def judge(genotypes, steps):
+            judged.extend((steps, genotype) for genotype in genotypes)
             # After few iterations the dearest seems best, after more the cheapest.
-            return (-1) ** (options.iterations > 10) * method.cost_of(genotype)
+            return ((-1) ** (steps > 10) * method.cost_of(genotype) for genotype in genotypes)
 
         return judge, 0.0
 
     monkeypatch.setattr(search_vs_random, "judge_of", judge_of)
     method = search_vs_random.Method("dlsr", draws=9)
-    settings = dict(candidates=7, iterations=[10, 20], lr=0, unit_variance=False, finetune=0)
+    settings = dict(candidates=7, iterations=0, lr=0, unit_variance=False, finetune_lr=0)
+    settings |= dict(finetune=[10, 20])
     args = Namespace(**settings, strategy="short", data=Path("x"), device="cpu")
     best = search_vs_random.choose(method, 5, args, None)
     candidates = method.near_budget(7, 5)
@@ -127,7 +128,7 @@ def test_rows_of_a_method_once_each(tmp_path, monkeypatch):
     for name, value in {
         "training_images": lambda *_: images,
         "proof_sets": lambda *_: {"valid": images},
-        "judge_of": lambda *_: (lambda genotype: 0, 0.0),
+        "judge_of": lambda *_: (lambda genotypes, _: [0] * len(genotypes), 0.0),
         "SEARCH_SEEDS": (10,),
         "TRAIN_SEEDS": (0,),
         "RANDOM": 1,
@@ -172,12 +173,14 @@ def test_agreement_over_all_and_beyond_the_cost():
 @pytest.mark.parametrize(
     ("options", "accepted"),
     [
-        ("hnas --strategy short", True),
+        ("hnas --strategy short --finetune 100 300", True),
+        ("hnas --strategy short", False),
         ("dlsr --unit-variance --finetune 5", True),
         ("widths", False),
         ("hnas --strategy gradient", False),
         ("hnas --unit-variance --finetune 5", True),
-        ("dlsr --strategy short --finetune 5", False),
+        ("dlsr --strategy short --finetune 5 --unit-variance", False),
+        ("dlsr --strategy gradient --finetune 5", False),
     ],
 )
 def test_strategies_of_a_space(options, accepted, monkeypatch):
@@ -190,6 +193,32 @@ def test_strategies_of_a_space(options, accepted, monkeypatch):
         with pytest.raises(SystemExit):
             ranking.main()
     assert len(ran) == accepted
+
+
+@pytest.mark.parametrize(
+    ("options", "runs"),
+    [
+        (["--iterations", "2", "--finetune", "0", "1"], [("2", "0", ""), ("2", "1", "0.0005")]),
+        (["--strategy", "short", "--finetune", "1", "2"], [("1", "0", ""), ("2", "0", "")]),
+    ],
+)
+def test_every_network_of_a_table_is_scored(options, runs, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    clean = [rng.integers(0, 256, (60, 60, 3), dtype=np.uint8)]
+    images = Images([image[::2, ::2] for image in clean], clean)
+    recipe = replace(SPACES["dlsr"].recipe, patch_size=16, batch_size=1)
+    monkeypatch.setitem(SPACES, "dlsr", replace(SPACES["dlsr"], recipe=recipe, count=10))
+    monkeypatch.setattr(ranking, "training_images", lambda *_: images)
+    crop = (torch.rand(1, 3, 16, 16), torch.rand(1, 3, 32, 32))
+    monkeypatch.setattr(ranking, "proxy_images", lambda *_: [crop])
+    out = tmp_path / "ranks.csv"
+    argv = ["ranking", "dlsr", "--data", "x", "--out", str(out), *options]
+    monkeypatch.setattr(sys, "argv", argv)
+    ranking.main()
+    found = search_vs_random.read_records(out)
+    columns = ("iterations", "finetune", "finetune_lr")
+    assert [tuple(row[c] for c in columns) for row in found] == [r for r in runs for _ in range(10)]
+    assert len({row["genotype"] for row in found}) == 10 and len({r["score"] for r in found}) > 10
 
 
 def test_log_probability_is_highest_for_the_genotype():

@@ -18,6 +18,7 @@ from benchmarks.truth import Truth, load_truth
 from benchmarks.truth.__main__ import REPEATED, SEEDS, jobs
 from benchmarks.truth.cuda_graphs import stack_batches, train_together
 from benchmarks.truth.images import Images, held_out_sets, sample_batch, training_images
+from benchmarks.truth.ranking import PATH_SUPERNETS, DrawnPaths
 from benchmarks.truth.spaces import SPACES
 from benchmarks.truth.table import COLUMNS, Row, append_row, read_rows, table_path
 from benchmarks.truth.training import (
@@ -234,8 +235,25 @@ def test_what_makes_the_image_learns_at_its_own_rate():
         for name in ("head", "anchor"):
             moved = net.get_submodule(name).weight - start.get_submodule(name).weight
             assert moved.abs().max().item() == pytest.approx(ends * 1e-3, rel=1e-3)
-        groups = weight_groups(net, Recipe(ends=ends))
-        slow = {*net.head.parameters(), *net.anchor.parameters()}
-        assert [group["lr"] for group in groups] == [1.0, ends]
-        assert set(groups[1]["params"]) == slow
-        assert set(groups[0]["params"]) == set(net.parameters()) - slow
+    slow = {*net.head.parameters(), *net.anchor.parameters()}
+    assert _slow(net, slow) == slow
+
+
+def _slow(net, expected):
+    """What learns slower; everything is in one group without a share."""
+    low = torch.rand(1, 3, 16, 16)
+    (group,) = weight_groups(net, Recipe(), low)
+    assert set(group["params"]) == set(net.parameters()) and group["lr"] == 1
+    groups = weight_groups(net, Recipe(ends=0.25), low)
+    assert [group["lr"] for group in groups] == [1.0, 0.25]
+    assert set(groups[0]["params"]) == set(net.parameters()) - expected
+    return set(groups[1]["params"])
+
+
+@pytest.mark.parametrize("name", ["hinas_sr", "hnas"])
+def test_what_makes_the_image_of_a_supernet_runs_last(name):
+    supernet = PATH_SUPERNETS[name]()
+    net = DrawnPaths(supernet, seed=0)
+    last = {"hinas_sr": "last/0", "hnas": "conv_last"}[name]
+    expected = set(supernet.pool[last].parameters())
+    assert expected and _slow(net, expected) == expected
