@@ -4,6 +4,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import mmsrnas
 
 __all__ = ["provenance"]
@@ -20,12 +22,13 @@ def provenance(config: str | None, seed: int | None, iteration: int | None) -> d
     Returns:
         JSON-serialisable record of these and of the package versions.
     """
-    packages = ("torch", "mmengine", "mmagic")
+    # The installed package does not say for which CUDA it was built.
+    versions = {"mmsrnas": mmsrnas.__version__, "torch": torch.__version__}
     return {
         "config": Path(config).name if config else None,
         "seed": seed,
         "iteration": iteration,
-        "versions": {"mmsrnas": mmsrnas.__version__} | {name: _version(name) for name in packages},
+        "versions": versions | {name: _version(name) for name in ("mmengine", "mmagic")},
     }
 
 

@@ -257,7 +257,8 @@ class SharedSupernet(RankedPaths):
             network = self._build(genotype, {})
         for parent, name, key in _places(network, self.space.parts(genotype)):
             parent._modules[name] = self.pool[key]
-        return network.train(self.training)
+        # What has no place in the pool, e.g. the mean colour, is made on the CPU.
+        return network.to(self.ranking.device).train(self.training)
 
     def _add(self, genotype: Any) -> None:
         network = self.build_network(genotype)

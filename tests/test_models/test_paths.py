@@ -47,6 +47,14 @@ def test_a_path_is_the_derived_network_with_the_shared_weights(supernet):
     assert len({output.sum().item() for output in outputs}) == len(genotypes)
 
 
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_a_path_is_on_the_device_of_the_supernet(space):
+    supernet = SharedSupernet(space).to("meta")
+    network = supernet._assemble(drawn(space)[0])
+    tensors = [*network.parameters(), *network.buffers()]
+    assert tensors and all(tensor.is_meta for tensor in tensors)
+
+
 def test_an_extracted_network_is_a_copy(supernet):
     genotype = drawn(supernet.space)[0]
     network = supernet.extract(genotype)
