@@ -9,22 +9,20 @@
 DIR holds ``train/photos``, ``train/BSDS500``, ``valid/photos``, ``bench/Set5`` and ``bench/Set14``.
 Networks are trained as those of the tables of truth, at their size; what judges them has judged
 nothing before. The budget is the median Multi-Adds of random architectures. For each search seed,
-a supernet is trained by random paths, judges ``--candidates`` random architectures within 3 % of
-the budget with its shared weights, and the best of them is trained from scratch: so are 12 random
-ones of the same cost, the published genotype, and the published one at the width of the budget.
-They are tuned for the first number of ``--finetune`` before they are judged, the better third of
-them, anew, for the second, and so on. With ``--strategy short`` there is no supernet: these are
-trainings from scratch.
+``--candidates`` random architectures that use the budget are judged in rounds, each of which keeps
+some: by default, a supernet that was trained by random paths judges all with its shared weights,
+and the best eight are trained alone for 300 iterations. What is left is trained from scratch: so
+are 12 random ones within 3 % of the budget, the published genotype, and the published one at the
+width of the budget.
 """
 
 import argparse
 import json
-import math
 import time
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -64,13 +62,45 @@ PUBLISHED = {
 """Genotype by method; widths have none but uniform ones."""
 UNIT = "multi_adds"
 NEAR = 0.03
+USED = 0.88
+"""Share of the budget that candidates use at least, as in a selection by a supernet."""
 SEARCH_SEEDS = (10, 11, 12)
 TRAIN_SEEDS = (0, 1)
 RANDOM = 12
-KEPT = 1 / 3
-"""Of the candidates, for which the next number of iterations is spent."""
 DRAWS_SEED = 77
 """Of the random architectures; the tables of truth are drawn with seed 0."""
+
+
+class Round(NamedTuple):
+    """A judgement of candidates.
+
+    Attributes:
+        strategy: How they are judged, see :mod:`truth.ranking`.
+        steps: Iterations of each before it is judged: from shared weights, or alone.
+        kept: How many are left.
+    """
+
+    strategy: str
+    steps: int
+    kept: int
+
+
+def round_of(text: str) -> Round:
+    """A round that is written ``STRATEGY:STEPS:KEPT`` on a command line."""
+    try:
+        strategy, steps, kept = text.split(":")
+        found = Round(strategy, int(steps), int(kept))
+    except ValueError:
+        raise ArgumentTypeError(f"expected STRATEGY:STEPS:KEPT, got '{text}'") from None
+    if strategy not in STRATEGIES or found.kept < 1 or found.steps < (strategy == "short"):
+        raise ArgumentTypeError(
+            f"expected one of {', '.join(STRATEGIES)}, at least one network to keep, and the steps "
+            f"of a short training, got '{text}'"
+        )
+    return found
+
+
+ROUNDS = (Round("paths", 0, 8), Round("short", 300, 1))
 
 
 class Method:
@@ -101,13 +131,13 @@ class Method:
             return DLSRCost.build(self.cost, any_ops).of(choices)
         return HiNASCost.build(self.cost, any_ops).of(genotype)
 
-    def near_budget(self, count: int, seed: int) -> list[Genotype]:
-        """Different random architectures that cost the budget."""
+    def near_budget(self, count: int, seed: int, least: float = 1 - NEAR) -> list[Genotype]:
+        """Different random architectures that cost the budget, or at least a share of it."""
         rng = np.random.default_rng(seed)
         found: dict[Genotype, None] = {}
         while len(found) < count:
             genotype = self.space.sample(rng)
-            if abs(self.cost_of(genotype) / self.budget - 1) <= NEAR:
+            if least <= self.cost_of(genotype) / self.budget <= 1 + NEAR:
                 found[genotype] = None
         return list(found)
 
@@ -160,20 +190,21 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
 
 def choose(method: Method, seed: int, args: Namespace, images: Images) -> Genotype:
     """The best of the candidates of a seed."""
-    candidates = method.near_budget(args.candidates, seed)
-    options = Namespace(
-        space=method.name, seed=seed, iterations=args.iterations, lr=args.lr,
-        unit_variance=args.unit_variance, strategy=args.strategy, finetune_lr=args.finetune_lr,
-        data=args.data / "train", device=args.device,
-    )  # fmt: skip
-    torch.manual_seed(seed)
-    judge, _ = judge_of(options, method.space, images)
-    for steps in args.finetune:
+    candidates = method.near_budget(args.candidates, seed, USED)
+    for strategy, steps, kept in args.rounds:
+        options = Namespace(
+            space=method.name, seed=seed, iterations=args.iterations, lr=args.lr,
+            unit_variance=args.unit_variance, strategy=strategy, finetune_lr=args.finetune_lr,
+            data=args.data / "train", device=args.device,
+        )  # fmt: skip
+        torch.manual_seed(seed)
+        judge, _ = judge_of(options, method.space, images)
         scores = dict(zip(candidates, judge(candidates, steps), strict=True))
-        print(f"{method.name} {seed}: {len(scores)} after {steps} iterations:", flush=True)
-        print(*(f"{score:.3f}" for score in sorted(scores.values())), flush=True)
         candidates = sorted(candidates, key=lambda g: -scores[g])
-        candidates = candidates[: math.ceil(len(candidates) * KEPT)]
+        print(f"{method.name} {seed}: {strategy} after {steps} iterations", flush=True)
+        for genotype in candidates[: max(kept, 12)]:
+            print(f"{scores[genotype]:.4f} {json.dumps(genotype.to_dict())}", flush=True)
+        candidates = candidates[:kept]
     return candidates[0]
 
 
@@ -304,20 +335,19 @@ def main() -> None:
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--search", type=int, metavar="SEED", help="only search with this seed")
-    parser.add_argument("--strategy", choices=STRATEGIES, default="paths", help="of the search")
+    parser.add_argument(
+        "--rounds", nargs="+", type=round_of, default=ROUNDS, metavar="STRATEGY:STEPS:KEPT",
+        help="of the search: how candidates are judged, after how many iterations, how many stay",
+    )  # fmt: skip
     parser.add_argument("--iterations", type=int, default=2500, help="of a supernet")
-    parser.add_argument("--lr", type=float, default=2e-3, help="of a supernet")
+    parser.add_argument("--lr", type=float, default=2e-3, help="of what is trained from scratch")
     parser.add_argument(
         "--unit-variance", action=argparse.BooleanOptionalAction, default=True,
         help="start of a supernet",
     )  # fmt: skip
-    parser.add_argument(
-        "--finetune", type=int, nargs="+", default=[80], metavar="N",
-        help="iterations of each candidate before it is judged, of the better third of them ...",
-    )  # fmt: skip
     parser.add_argument("--finetune-lr", type=float, default=5e-4, help="from shared weights")
     parser.add_argument("--train-seeds", type=int, nargs="+", default=TRAIN_SEEDS)
-    parser.add_argument("--candidates", type=int, default=30, help="architectures to judge")
+    parser.add_argument("--candidates", type=int, default=300, help="architectures to judge")
     parser.add_argument("--work", type=Path, default=Path("work_dirs/search_vs_random"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true", help="only compare what is there")
@@ -327,8 +357,9 @@ def main() -> None:
         return
     if not args.method or not args.data:
         parser.error("expected a method and --data, or --report")
-    if args.method not in (known := STRATEGIES[args.strategy]):
-        parser.error(f"--strategy {args.strategy}: expected one of {', '.join(known)}")
+    for strategy, *_ in args.rounds:
+        if args.method not in (known := STRATEGIES[strategy]):
+            parser.error(f"--rounds {strategy}: expected one of {', '.join(known)}")
     torch.set_num_threads(1)
     run(Method(args.method), args)
 

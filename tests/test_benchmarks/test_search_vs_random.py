@@ -14,6 +14,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import search_vs_random
+from search_vs_random import Round
 from truth import ranking
 from truth.images import Images
 from truth.ranking import agreement, log_probability
@@ -62,7 +63,10 @@ def test_architectures_of_one_cost(name, cells):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("widths", "--strategy paths: expected one of dlsr"),
+        ("widths", "--rounds paths: expected one of dlsr"),
+        ("dlsr --rounds short", "expected STRATEGY:STEPS:KEPT, got 'short'"),
+        ("dlsr --rounds short:0:1", "the steps of a short training, got 'short:0:1'"),
+        ("dlsr --rounds long:5:1", "expected one of paths, gradient, short"),
     ],
 )
 def test_what_a_strategy_does_not_have(options, message, monkeypatch, capsys):
@@ -83,12 +87,12 @@ def test_widths_of_one_cost():
     assert cost[0] <= 1.03 * method.budget < cost[1]
 
 
-def test_the_better_third_is_trained_for_longer(monkeypatch):
+def test_each_round_keeps_the_best(monkeypatch):
     judged = []
 
-    def judge_of(*_):
+    def judge_of(options, *_):
         def judge(genotypes, steps):
-            judged.extend((steps, genotype) for genotype in genotypes)
+            judged.extend((options.strategy, steps, genotype) for genotype in genotypes)
             # After few iterations the dearest seems best, after more the cheapest.
             return ((-1) ** (steps > 10) * method.cost_of(genotype) for genotype in genotypes)
 
@@ -97,13 +101,14 @@ def test_the_better_third_is_trained_for_longer(monkeypatch):
     monkeypatch.setattr(search_vs_random, "judge_of", judge_of)
     method = search_vs_random.Method("dlsr", draws=9)
     settings = dict(candidates=7, iterations=0, lr=0, unit_variance=False, finetune_lr=0)
-    settings |= dict(finetune=[10, 20])
-    args = Namespace(**settings, strategy="short", data=Path("x"), device="cpu")
+    settings |= dict(rounds=(Round("paths", 0, 3), Round("short", 20, 1)))
+    args = Namespace(**settings, data=Path("x"), device="cpu")
     best = search_vs_random.choose(method, 5, args, None)
-    candidates = method.near_budget(7, 5)
+    candidates = method.near_budget(7, 5, search_vs_random.USED)
+    assert min(map(method.cost_of, candidates)) < 0.97 * method.budget
     better = sorted(candidates, key=lambda g: -method.cost_of(g))[:3]
-    assert {g for steps, g in judged if steps == 10} == set(candidates)
-    assert {g for steps, g in judged if steps == 20} == set(better)
+    assert {g for *kind, g in judged if kind == ["paths", 0]} == set(candidates)
+    assert {g for *kind, g in judged if kind == ["short", 20]} == set(better)
     assert len(judged) == 10 and method.cost_of(best) == method.cost_of(better[-1])
 
 
