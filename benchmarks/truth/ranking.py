@@ -54,7 +54,7 @@ PATH_SUPERNETS: dict[str, Callable[[], SharedSupernet]] = {
     ),
     "hinas_sr": lambda: SharedSupernet(HiNASSpace("sr", 2, 3, num_cells=3)),
     "hinas_denoise": lambda: SharedSupernet(HiNASSpace("denoise", 1, 1, num_cells=3)),
-    "hnas": lambda: SharedSupernet(HNAS, {"img_range": RANGE}, HNAS_START),
+    "hnas": lambda: SharedSupernet(HNAS, {"img_range": RANGE, "average": True}, HNAS_START),
 }
 SUPERNETS: dict[str, Callable[[], nn.Module]] = {
     "dlsr": lambda: DLSRSupernet(mid_channels=16, global_skip=True, img_range=RANGE),

@@ -1,4 +1,4 @@
-# Trains the networks of DLSR's space by uniform paths on DIV2K: days on a GPU (estimate).
+# Trains the networks of DLSR's space by uniform paths on DIV2K: an hour of a GPU (estimate).
 # Then tools/select_front.py judges them, and tools/derive.py takes one for a budget.
 _base_ = [
     "../_base_/models/dlsr_paths.py",
@@ -7,3 +7,4 @@ _base_ = [
 ]
 
 model = dict(generator=dict(space=dict(mid_channels=48)))
+train_dataloader = dict(batch_size=16, dataset=dict(patch_size=96))

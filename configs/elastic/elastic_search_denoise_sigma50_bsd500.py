@@ -2,7 +2,7 @@
 _base_ = [
     "../_base_/models/elastic_search.py",
     "../_base_/datasets/bsd500_gray.py",
-    "../_base_/schedules/path_search.py",
+    "../_base_/schedules/elastic_search.py",
 ]
 
 model = dict(

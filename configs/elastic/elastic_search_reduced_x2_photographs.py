@@ -2,7 +2,7 @@
 _base_ = [
     "../_base_/models/elastic_search.py",
     "../_base_/datasets/photographs_x2_architecture.py",
-    "../_base_/schedules/path_search.py",
+    "../_base_/schedules/elastic_search.py",
 ]
 
 model = dict(generator=dict(num_cells=(2, 4, 6, 8), mid_channels=(8, 16, 24), cells_per_stage=4))

@@ -3,5 +3,5 @@
 _base_ = [
     "../_base_/models/elastic_search.py",
     "../_base_/datasets/div2k_x2.py",
-    "../_base_/schedules/path_search.py",
+    "../_base_/schedules/elastic_search.py",
 ]

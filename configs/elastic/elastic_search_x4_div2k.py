@@ -3,7 +3,7 @@
 _base_ = [
     "../_base_/models/elastic_search.py",
     "../_base_/datasets/div2k_x4.py",
-    "../_base_/schedules/path_search.py",
+    "../_base_/schedules/elastic_search.py",
 ]
 
 model = dict(generator=dict(upscale_factor=4))

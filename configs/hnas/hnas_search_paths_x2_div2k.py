@@ -1,7 +1,9 @@
-# Trains the networks of HNAS' space by uniform paths on DIV2K: days on a GPU (estimate).
+# Trains the networks of HNAS' space by uniform paths on DIV2K: an hour of a GPU (estimate).
 # Then tools/select_front.py judges them, and tools/derive.py takes one for a budget.
 _base_ = [
     "../_base_/models/hnas_paths.py",
     "../_base_/datasets/div2k_x2.py",
     "../_base_/schedules/path_search.py",
 ]
+
+train_dataloader = dict(batch_size=16, dataset=dict(patch_size=96))

@@ -5,7 +5,13 @@ import torch
 
 from mmsrnas.costs import Cost
 from mmsrnas.genotypes import GenotypeError
-from mmsrnas.models import DLSRSpace, HiNASSpace, HNASSpace, SharedSupernet
+from mmsrnas.models import (
+    DLSRSpace,
+    HiNASSpace,
+    HNASSpace,
+    SharedSupernet,
+    init_unit_variance,
+)
 from mmsrnas.models.paths import _places, fair_tokens
 from mmsrnas.models.supernet import PathSupernet, RankedSupernet
 
@@ -170,3 +176,31 @@ def test_parts_of_several_forms_are_refused():
 
     with pytest.raises(ValueError, match=r"Confused\.parts: op has several forms"):
         SharedSupernet(Confused(2, 4))
+
+
+def test_features_of_hnas_keep_their_size_whatever_the_path():
+    """Sums would grow with the depth of the graph, and shared weights see sizes far apart."""
+    space = HNASSpace(num_cells=8, num_nodes=4, mid_channels=4, deduplicate=True)
+    sizes = {}
+    for average in (False, True):
+        torch.manual_seed(0)
+        network = {"img_range": 16.0, "average": average}
+        supernet = SharedSupernet(space, network, {"aligned": True})
+        x = torch.rand(2, 3, 12, 12)
+        init_unit_variance(supernet, x, architectures=space.cover())
+        seen = []
+        supernet.pool["conv_last"].register_forward_pre_hook(
+            lambda _, args, seen=seen: seen.append(args[0].std().item())
+        )
+        with torch.no_grad():
+            for genotype in drawn(space, 20):
+                supernet(x, genotype)
+        sizes[average] = max(seen) / min(seen)
+    assert sizes[True] < 4 < 20 < sizes[False]
+
+
+def test_weights_behind_the_upsampling_are_others():
+    space = SPACES["hnas"]
+    genotype = drawn(space)[0]
+    first, last = (space.parts(genotype.replace(upsampling_position=at)) for at in (0, 1))
+    assert ".large." in first["cells.1.ops.0"] and ".large." not in last["cells.0.ops.0"]

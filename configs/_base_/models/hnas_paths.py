@@ -1,6 +1,7 @@
 # The networks of HNAS' space as they are derived, without normalisation, trained by uniform paths.
-# Shared weights learn little unless every operation starts near the identity; what networks of
-# features of unit variance make is divided by 16.
+# Shared weights learn little unless every operation starts near the identity, and a node is the
+# mean of its operations: sums grow with the depth of the graph. What networks of features of unit
+# variance make is divided by 16.
 _base_ = "hnas.py"
 
 model = dict(
@@ -17,7 +18,7 @@ model = dict(
             upsampling_ops=["sub_pixel", "deconvolution", "bilinear", "nearest"],
             deduplicate=True,
         ),
-        network=dict(img_range=16.0),
+        network=dict(img_range=16.0, average=True),
         start=dict(aligned=True),
     ),
 )

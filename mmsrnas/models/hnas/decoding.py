@@ -197,18 +197,19 @@ class HNASSpace(TokenSpace):
     def parts(self, genotype: HNASGenotype) -> dict[str, str]:
         """Modules of the network that depend on the genotype, and names of their weights.
 
-        The weights of an operation belong to its place in a cell that upsamples or does not,
-        whatever it reads; in the upsampling cell, to the scale of what it reads too.
+        The weights of an operation belong to its place in a cell before, at or behind the
+        upsampling, whatever it reads; in the upsampling cell, to the scale of what it reads too.
         """
         names = {}
         for index in range(genotype.num_cells):
             upsamples = index == genotype.upsampling_position
             cell, kind = f"cells.{index}", "upsampling" if upsamples else "normal"
+            scale = ".large" if index > genotype.upsampling_position else ""
             for side in ("0", "1"):
-                names[f"{cell}.preprocess.{side}"] = f"{cell}.{kind}.preprocess.{side}"
+                names[f"{cell}.preprocess.{side}"] = f"{cell}.{kind}{scale}.preprocess.{side}"
             for edge, (op, source) in enumerate(getattr(genotype, kind)):
                 read = ".inner" if upsamples and source > 1 else ""
-                names[f"{cell}.ops.{edge}"] = f"{cell}.{kind}.{edge}.{op}{read}"
+                names[f"{cell}.ops.{edge}"] = f"{cell}.{kind}{scale}.{edge}.{op}{read}"
         return names
 
     def check(self, genotype: HNASGenotype) -> None:

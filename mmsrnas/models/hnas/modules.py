@@ -40,10 +40,12 @@ class HNASCell(nn.Module):
         channels: Channels ``C`` of a node.
         num_nodes: Number of intermediate nodes ``B``; inputs and output have ``B * C`` channels.
         norm: Normalise the preprocessed inputs.
+        average: A node is the mean of its two operations, not their sum.
     """
 
-    def __init__(self, channels: int, num_nodes: int, norm: bool) -> None:
+    def __init__(self, channels: int, num_nodes: int, norm: bool, average: bool = False) -> None:
         super().__init__()
+        self.average = average
         # Of nodes 0 and 1, which are the last but one and the last cell.
         self.preprocess = nn.ModuleList(
             nn.Sequential(
@@ -72,7 +74,8 @@ class HNASCell(nn.Module):
             first = left(nodes[i])
             # One operation chosen twice in a supernet is one set of weights.
             second = first if left is right and i == j else right(nodes[j])
-            nodes.append(first + second)
+            node = first + second
+            nodes.append(node / 2 if self.average else node)
         return torch.cat(nodes[2:], dim=1)
 
 

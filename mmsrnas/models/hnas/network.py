@@ -24,6 +24,7 @@ class DerivedCell(HNASCell):
         edges: Two edges per node, as name of the operation and source.
         upscale_factor: Scale of the network.
         upsamples: Whether this is the upsampling cell.
+        average: A node is the mean of its two operations, not their sum.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class DerivedCell(HNASCell):
         edges: Sequence[tuple[str, int]],
         upscale_factor: int,
         upsamples: bool,
+        average: bool,
     ) -> None:
-        super().__init__(channels, len(edges) // 2, norm=False)
+        super().__init__(channels, len(edges) // 2, norm=False, average=average)
         self.sources = [source for _, source in edges]
         self.ops = nn.ModuleList(
             build_op(name, channels, edge_scale(upsamples, source, upscale_factor), norm=False)
@@ -63,6 +65,9 @@ class HNASNet(HNASBase):
         aligned: Start all operations near the identity, see
             :func:`~mmsrnas.models.hnas.alignment.align`; otherwise at random, as the released
             code does.
+        average: A node is the mean of its two operations, not their sum, as published. Sums grow
+            with the depth of the graph, so that weights which many graphs share would see features
+            of sizes that differ by more than a thousand.
         init_cfg: Initialisation config of mmengine.
 
     What is None, of ``upscale_factor`` to ``in_channels``, is what the genotype says.
@@ -84,6 +89,7 @@ class HNASNet(HNASBase):
         in_channels: int | None = None,
         img_range: float = 255.0,
         aligned: bool = False,
+        average: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         found: HNASGenotype = load_genotype(genotype, method="hnas").replace(
@@ -110,6 +116,7 @@ class HNASNet(HNASBase):
                 found.upsampling if upsamples else found.normal,
                 found.upscale_factor,
                 upsamples,
+                average,
             )
             for upsamples in self._upsamples()
         )
