@@ -21,6 +21,7 @@ import json
 import time
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,7 +35,7 @@ from truth.images import Images, training_images
 from truth.ranking import STRATEGIES, judge_of
 from truth.spaces import SPACES, Space
 from truth.table import append_row, read_records
-from truth.training import evaluate
+from truth.training import evaluate, recipe_value
 
 from mmsrnas.analysis.scaling import widest
 from mmsrnas.costs import Cost
@@ -104,20 +105,29 @@ ROUNDS = (Round("paths", 0, 8), Round("short", 300, 1))
 
 
 class Method:
-    """A search space at the size of its table of truth, with the budget of the comparison.
+    """A search space with the budget of the comparison.
 
     Args:
         name: Name of the space.
         draws: Random architectures whose median cost is the budget.
+        width: Channels of the networks; those of the table of truth by default.
     """
 
-    def __init__(self, name: str, draws: int = 200) -> None:
-        self.name = name
+    def __init__(self, name: str, draws: int = 200, width: int | None = None) -> None:
+        self.name, self.width = name, width
         self.space: Space = SPACES[name]
         self.cost = Cost(UNIT)
-        self.template: Any = self.space.sample(np.random.default_rng(0))
+        self.template: Any = self.sample(np.random.default_rng(0))
         rng = np.random.default_rng(DRAWS_SEED)
-        self.budget = float(np.median([self.cost_of(self.space.sample(rng)) for _ in range(draws)]))
+        self.budget = float(np.median([self.cost_of(self.sample(rng)) for _ in range(draws)]))
+
+    def sample(self, rng: np.random.Generator) -> Any:
+        """A random architecture."""
+        return self.at_width(self.space.sample(rng))
+
+    def at_width(self, genotype: Any) -> Any:
+        """A genotype with the channels of this comparison."""
+        return genotype.replace(mid_channels=self.width) if self.width else genotype
 
     def cost_of(self, genotype: Any) -> float:
         """Cost of a genotype of any width, from the parts of its space."""
@@ -136,7 +146,7 @@ class Method:
         rng = np.random.default_rng(seed)
         found: dict[Genotype, None] = {}
         while len(found) < count:
-            genotype = self.space.sample(rng)
+            genotype = self.sample(rng)
             if least <= self.cost_of(genotype) / self.budget <= 1 + NEAR:
                 found[genotype] = None
         return list(found)
@@ -208,9 +218,9 @@ def choose(method: Method, seed: int, args: Namespace, images: Images) -> Genoty
     return candidates[0]
 
 
-def jobs(method: str, train_seeds: Sequence[int]) -> Iterator[Job]:
+def jobs(method: str, train_seeds: Sequence[int], random: int = RANDOM) -> Iterator[Job]:
     """All trainings; those that wait for a search come last."""
-    controls = [("random", number) for number in range(RANDOM)] + [("uniform", 0)]
+    controls = [("random", number) for number in range(random)] + [("uniform", 0)]
     controls += [("published", 0)] if PUBLISHED[method] else []
     for group in (controls, [("searched", number) for number in SEARCH_SEEDS]):
         yield from ((*one, seed) for seed in train_seeds for one in group)
@@ -219,9 +229,9 @@ def jobs(method: str, train_seeds: Sequence[int]) -> Iterator[Job]:
 def genotype_of(method: Method, group: str, number: int, args: Namespace, images: Images) -> Any:
     """The architecture of a job."""
     if group == "searched":
-        return searched(method, number, args, images)
+        return method.at_width(searched(method, number, args, images))
     if group == "random":
-        return method.near_budget(RANDOM, DRAWS_SEED)[number]
+        return method.near_budget(args.random, DRAWS_SEED)[number]
     return method.uniform() if group == "uniform" else method.published()
 
 
@@ -239,13 +249,13 @@ def proof_sets(data: Path, space: Space) -> dict[str, Images]:
 def run(method: Method, args: Namespace) -> None:
     """Works through the jobs of a shard."""
     shard, shards = map(int, args.shard.split("/"))
-    space = method.space
+    space = replace(method.space, recipe=replace(method.space.recipe, **dict(args.recipe)))
     images = training_images(args.data / "train", space.scale, space.gray)
     if args.search is not None:
         searched(method, args.search, args, images)
         return
     sets = proof_sets(args.data, space)
-    mine = list(jobs(method.name, args.train_seeds))[shard::shards]
+    mine = list(jobs(method.name, args.train_seeds, args.random))[shard::shards]
     for waits in (False, True):
         part = [job for job in mine if (job[0] == "searched") == waits]
         named = {job: genotype_of(method, *job[:2], args, images) for job in part}
@@ -348,6 +358,12 @@ def main() -> None:
     parser.add_argument("--finetune-lr", type=float, default=5e-4, help="from shared weights")
     parser.add_argument("--train-seeds", type=int, nargs="+", default=TRAIN_SEEDS)
     parser.add_argument("--candidates", type=int, default=300, help="architectures to judge")
+    parser.add_argument("--random", type=int, default=RANDOM, help="random architectures")
+    parser.add_argument("--width", type=int, help="channels, where not those of the table")
+    parser.add_argument(
+        "--recipe", nargs="+", default=[], type=recipe_value, metavar="NAME=VALUE",
+        help="of the trainings; with it and --width, give another --out",
+    )  # fmt: skip
     parser.add_argument("--work", type=Path, default=Path("work_dirs/search_vs_random"))
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--report", action="store_true", help="only compare what is there")
@@ -360,8 +376,12 @@ def main() -> None:
     for strategy, *_ in args.rounds:
         if args.method not in (known := STRATEGIES[strategy]):
             parser.error(f"--rounds {strategy}: expected one of {', '.join(known)}")
+    if (args.width or args.recipe) and args.out == RESULTS:
+        parser.error("--width, --recipe: the committed rows have one; give --out too")
+    if args.width and args.method == "widths":
+        parser.error("--width: the widths are what this method searches")
     torch.set_num_threads(1)
-    run(Method(args.method), args)
+    run(Method(args.method, width=args.width), args)
 
 
 if __name__ == "__main__":

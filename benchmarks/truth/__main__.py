@@ -90,6 +90,7 @@ def jobs_of(args: argparse.Namespace, space: Space, path: Path) -> Jobs:
     if args.repeated:
         again = {genotype for genotype, seed in todo if seed}
         todo = [(genotype, seed) for genotype, seed in todo if genotype in again]
+    todo = [(genotype, seed) for genotype, seed in todo if seed < args.seeds]
     return [job for job in todo[shard::shards] if job not in done]
 
 
@@ -107,6 +108,7 @@ def main() -> None:
         help="another one; needs --out",
     )  # fmt: skip
     parser.add_argument("--repeated", action="store_true", help="only those with several seeds")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="the first seeds only")
     args = parser.parse_args()
     if args.recipe and not args.out:
         parser.error("--recipe: a committed table has one recipe; give --out too")

@@ -66,6 +66,8 @@ def test_architectures_of_one_cost(name, cells):
         ("widths", "--rounds paths: expected one of dlsr"),
         ("dlsr --rounds short", "expected STRATEGY:STEPS:KEPT, got 'short'"),
         ("dlsr --rounds short:0:1", "the steps of a short training, got 'short:0:1'"),
+        ("dlsr --width 32", "give --out too"),
+        ("widths --width 32 --out a.csv --rounds short:5:1", "the widths are what this method"),
         ("dlsr --rounds long:5:1", "expected one of paths, gradient, short"),
     ],
 )
@@ -74,6 +76,15 @@ def test_what_a_strategy_does_not_have(options, message, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         search_vs_random.main()
     assert message in capsys.readouterr().err
+
+
+def test_the_same_architectures_at_another_width():
+    narrow, wide = search_vs_random.Method("dlsr", 9), search_vs_random.Method("dlsr", 9, width=48)
+    assert wide.published() == load_genotype("DLSR").replace(global_skip=True, upscale_factor=2)
+    assert [narrow.at_width(g) for g in narrow.near_budget(2, 1)] == narrow.near_budget(2, 1)
+    for genotype in wide.near_budget(2, 1):
+        assert genotype.mid_channels == 48
+        assert 0.97 <= wide.cost(wide.space.build(genotype)) / wide.budget <= 1.03
 
 
 def test_widths_of_one_cost():
@@ -136,12 +147,11 @@ def test_rows_of_a_method_once_each(tmp_path, monkeypatch):
         "judge_of": lambda *_: (lambda genotypes, _: [0] * len(genotypes), 0.0),
         "SEARCH_SEEDS": (10,),
         "TRAIN_SEEDS": (0,),
-        "RANDOM": 1,
         "Method": partial(search_vs_random.Method, draws=5),
     }.items():
         monkeypatch.setattr(search_vs_random, name, value)
     options = ["hinas_sr", "--data", "x", "--work", str(tmp_path), "--out", str(tmp_path / "a.csv")]
-    options += ["--iterations", "1", "--candidates", "1"]
+    options += ["--iterations", "1", "--candidates", "1", "--random", "1"]
     for more in (["--search", "10"], [], []):
         monkeypatch.setattr(sys, "argv", ["search_vs_random.py", *options, *more])
         search_vs_random.main()

@@ -173,7 +173,7 @@ def test_driver_goes_on_where_it_was_and_shards_give_the_rows_of_one_run(tmp_pat
     def table(name, *shards):
         out = tmp_path / name
         for shard in shards:
-            options = ["dlsr", "--data", str(data), "--out", str(out), "--shard", shard]
+            options = ["dlsr", "--data", str(data), "--out", str(out), "--shard", *shard.split()]
             monkeypatch.setattr(sys, "argv", ["truth", *options])
             driver.main()
         return [line.rpartition(",")[0] for line in out.read_text().splitlines()]  # no seconds
@@ -182,6 +182,7 @@ def test_driver_goes_on_where_it_was_and_shards_give_the_rows_of_one_run(tmp_pat
     assert len(read_rows(tmp_path / "whole.csv")) == 2
     header, *rows = table("shards.csv", "1/2", "0/2")
     assert [header, *reversed(rows)] == whole
+    assert table("first.csv", "0/1 --seeds 1") == whole[:2]
 
 
 def test_data_without_photographs_are_refused(tmp_path):
