@@ -13,7 +13,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 pytest.importorskip("pymoo")  # which selects the front of the default method
 
-from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, handmade, plan
+from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, handmade, plan, search
 from mmsrnas.apis.auto import run as running
 from mmsrnas.apis.auto.comparison import compared, psnr_of
 from mmsrnas.apis.auto.handmade import handmade_networks
@@ -143,9 +143,8 @@ def test_no_hand_made_chain_is_narrow_for_its_depth(params, convs, width, monkey
 def tiny(monkeypatch):
     """Trainings of four iterations with one patch each, and few networks that are judged."""
     monkeypatch.setattr(configs, "BATCH", 1)
-    monkeypatch.setattr(elastic, "EVALUATIONS", 3)
+    monkeypatch.setattr(search, "EVALUATIONS", 3)
     monkeypatch.setattr(dlsr, "MID_CHANNELS", 8)
-    monkeypatch.setattr(dlsr, "EVALUATIONS", 2)
 
 
 def small_plan(photos, out, **options):
@@ -252,7 +251,7 @@ def test_dlsr_within_the_budget(photos, tmp_path, tiny):
     assert 0.9 * BUDGET.limit < BUDGET.cost(dlsr_net(middle)) <= BUDGET.limit
     search = train_run(made.config("search"), made.folder / "search")
     text = dlsr.derive_network(made, config, search, BUDGET)
-    assert text.startswith("Of 2 networks") and "each after 2 steps of its own" in text
+    assert text.startswith("Of 3 networks") and "each after 2 steps of its own" in text
     judged = (made.folder / "front/judged.csv").read_text().splitlines()
     assert len(judged) == 1 + 2
     network = MODELS.build(Config.fromfile(made.config("train")).model.generator)

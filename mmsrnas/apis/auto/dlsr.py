@@ -21,9 +21,6 @@ MID_CHANNELS, NUM_CELLS = 24, 4
 """From which the size of the space is scaled to the budget."""
 IMG_RANGE = 16.0
 """By 255, features of unit variance are hundreds of steps away from the detail of an image."""
-EVALUATIONS = 48
-TUNING = 80
-"""Steps that train a network before it is judged: shared weights underrate 1x1 convolutions."""
 
 
 def plan_search(budget: Budget, upscale_factor: int, seed: int) -> Search:
@@ -60,10 +57,9 @@ def _generator(upscale_factor: int, mid_channels: int, num_cells: int) -> dict[s
 
 
 def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budget) -> str:
-    """Judges networks after some steps of training each, and derives within the budget.
+    """Selects the front, and derives the network within the budget, by measurement for a latency.
 
-    All judgements together take as many steps as the search at most. Writes ``front`` and
-    ``genotype.json``.
+    Writes ``front`` and ``genotype.json``.
 
     Args:
         plan: The plan.
@@ -77,11 +73,10 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     Raises:
         BudgetError: No network was measured to be within the budget.
     """
-    tuning = min(TUNING, search.train_cfg.max_iters // EVALUATIONS)
-    supernet, front = selected(plan.folder, search, checkpoint, budget, EVALUATIONS, tuning)
+    supernet, front = selected(plan.folder, search, checkpoint, budget)
     found, text = derived(supernet, budget)
     found.genotype.save(plan.genotype, {"checkpoint": checkpoint.name, "budget": str(budget)})
     return (
-        f"Of {len(front.judged)} networks that were judged with shared weights, each after "
-        f"{tuning} steps of its own, it is the best for the budget: {text}."
+        f"Of {len(front.judged)} networks that were judged with shared weights, it is the best "
+        f"within the budget: {text}."
     )

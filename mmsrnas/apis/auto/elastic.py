@@ -30,7 +30,6 @@ DEPTHS_AT_BUDGET = range(2, 17)
 MAX_WIDTHS = 3
 DEEPEST = 10
 MAX_DEPTHS = 6
-EVALUATIONS = 160
 CONTROLS = 1000
 """Networks that are drawn for a random one of the right cost."""
 
@@ -115,7 +114,7 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     Raises:
         BudgetError: No network was measured to be within the budget.
     """
-    supernet, front = selected(plan.folder, search, checkpoint, budget, EVALUATIONS)
+    supernet, front = selected(plan.folder, search, checkpoint, budget)
     origin = {"checkpoint": checkpoint.name, "budget": str(budget)}
     found, text = derived(supernet, budget)
     chosen = {plan.genotype: found.genotype}

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmsrnas.analysis.derivation import Derived, derive, derive_measured
-from mmsrnas.analysis.front_selection import FineTuning, SelectedFront, select_front
+from mmsrnas.analysis.front_selection import SelectedFront, select_front
 from mmsrnas.checkpoint import read_checkpoint
 from mmsrnas.models.supernet import RankedSupernet
 from mmsrnas.registry import MODELS
@@ -18,6 +18,8 @@ from .budget import MAX_SPREAD, Budget
 
 __all__ = ["Search", "check_evolution", "derived", "inherited_of", "selected"]
 
+EVALUATIONS = 160
+"""Networks that are judged with shared weights."""
 CROP = 96
 """Side of the LR images that judge."""
 
@@ -55,8 +57,6 @@ def selected(
     search: Config,
     checkpoint: Path,
     budget: Budget,
-    evaluations: int,
-    tuning: int = 0,
 ) -> tuple[Any, SelectedFront]:
     """Judges networks of a trained supernet, and ranks them for a budget.
 
@@ -65,8 +65,6 @@ def selected(
         search: Config of the search.
         checkpoint: Its checkpoint.
         budget: The budget.
-        evaluations: Networks that are judged.
-        tuning: Steps that train each before.
 
     Returns:
         The supernet, on the CPU, and all that was judged.
@@ -74,10 +72,7 @@ def selected(
     editor: Any = MODELS.build(search.model)
     read_checkpoint(checkpoint).load_into(editor, "")
     editor.to(get_device()).eval()  # where mmengine's runner trains
-    tune = FineTuning(editor, search.train_dataloader, tuning) if tuning else None
-    front = select_front(
-        editor, search.val_dataloader, budget.cost, evaluations, CROP, editor.seed, tune
-    )
+    front = select_front(editor, search.val_dataloader, budget.cost, EVALUATIONS, CROP, editor.seed)
     front.write(folder / "front", {"checkpoint": checkpoint.name, "budget": str(budget)})
     supernet = editor.cpu().generator
     supernet.rank(front.ranked(budget.limit))
