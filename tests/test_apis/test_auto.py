@@ -253,7 +253,7 @@ def test_dlsr_within_the_budget(photos, tmp_path, tiny):
     text = dlsr.derive_network(made, config, search, BUDGET)
     assert text.startswith("Of 3 networks")
     judged = (made.folder / "front/judged.csv").read_text().splitlines()
-    assert len(judged) == 1 + 2
+    assert len(judged) == 1 + 3
     network = MODELS.build(Config.fromfile(made.config("train")).model.generator)
     assert BUDGET.cost(network) <= BUDGET.limit and network.img_range == dlsr.IMG_RANGE
 
