@@ -20,6 +20,7 @@ import argparse
 import json
 import time
 from argparse import ArgumentTypeError, Namespace
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +41,7 @@ from truth.training import evaluate, recipe_value
 from mmsrnas.analysis.scaling import widest
 from mmsrnas.costs import Cost
 from mmsrnas.files import atomic_write
-from mmsrnas.genotypes import DLSR_OPS, Genotype, load_genotype
+from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype, Genotype, load_genotype
 from mmsrnas.models.dlsr.cost import DLSRCost
 from mmsrnas.models.hinas.cost import HiNASCost
 from mmsrnas.models.hnas.cost import multi_adds
@@ -70,6 +71,9 @@ TRAIN_SEEDS = (0, 1)
 RANDOM = 12
 DRAWS_SEED = 77
 """Of the random architectures; the tables of truth are drawn with seed 0."""
+
+
+PER_KIND = 2
 
 
 class Round(NamedTuple):
@@ -214,8 +218,24 @@ def choose(method: Method, seed: int, args: Namespace, images: Images) -> Genoty
         print(f"{method.name} {seed}: {strategy} after {steps} iterations", flush=True)
         for genotype in candidates[: max(kept, 12)]:
             print(f"{scores[genotype]:.4f} {json.dumps(genotype.to_dict())}", flush=True)
-        candidates = candidates[:kept]
+        candidates = varied(candidates)[:kept]
     return candidates[0]
+
+
+def varied(ranked: Sequence[Genotype]) -> list[Genotype]:
+    """Leaves out networks of DLSR whose operations two better ones have already.
+
+    Shared weights prefer some operations to others: what they have to say of the order and of the
+    connections would fill all places with one kind.
+    """
+    kinds: Counter[Any] = Counter()
+    found = []
+    for genotype in ranked:
+        kind = tuple(sorted(genotype.ops)) if isinstance(genotype, DLSRGenotype) else genotype
+        kinds[kind] += 1
+        if kinds[kind] <= PER_KIND:
+            found.append(genotype)
+    return found
 
 
 def jobs(method: str, train_seeds: Sequence[int], random: int = RANDOM) -> Iterator[Job]:
