@@ -194,7 +194,8 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
     with alone(args.work / f"{method.name}_{seed}.lock"):
         if not path.is_file():
             start = time.process_time()
-            best = choose(method, seed, args, images)
+            # Also for networks of another width it is searched at the width of the table.
+            best = choose(Method(method.name) if method.width else method, seed, args, images)
             seconds = time.process_time() - start
             content = {"seconds": round(seconds), "genotype": best.to_dict()}
             with atomic_write(path) as partial:
