@@ -33,7 +33,7 @@ class DerivedCell(HNASCell):
         edges: Sequence[tuple[str, int]],
         upscale_factor: int,
         upsamples: bool,
-        average: bool,
+        average: bool = False,
     ) -> None:
         super().__init__(channels, len(edges) // 2, norm=False, average=average)
         self.sources = [source for _, source in edges]
