@@ -13,8 +13,9 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import budget_search
 import search_vs_random
-from search_vs_random import Round
+from budget_search import Round
 from truth import ranking
 from truth.images import Images
 from truth.ranking import agreement, log_probability
@@ -109,13 +110,13 @@ def test_each_round_keeps_the_best(monkeypatch):
 
         return judge, 0.0
 
-    monkeypatch.setattr(search_vs_random, "judge_of", judge_of)
+    monkeypatch.setattr(budget_search, "judge_of", judge_of)
     method = search_vs_random.Method("dlsr", draws=9)
     settings = dict(candidates=7, iterations=0, lr=0, unit_variance=False, finetune_lr=0)
     settings |= dict(rounds=(Round("paths", 0, 3), Round("short", 20, 1)))
     args = Namespace(**settings, data=Path("x"), device="cpu")
-    best = search_vs_random.choose(method, 5, args, None)
-    candidates = method.near_budget(7, 5, search_vs_random.USED)
+    best = budget_search.choose(method, 5, args, None)
+    candidates = method.near_budget(7, 5, budget_search.USED)
     assert min(map(method.cost_of, candidates)) < 0.97 * method.budget
     better = sorted(candidates, key=lambda g: -method.cost_of(g))[:3]
     assert {g for *kind, g in judged if kind == ["paths", 0]} == set(candidates)
@@ -127,9 +128,9 @@ def test_finalists_are_not_all_of_one_kind():
     one, three = "conv_1x1", "conv_3x3"
     same = [(one, one, three), (one, three, one), (three, one, one)]
     *kind, other = (DLSRGenotype(ops, ((0, 1),), 8) for ops in (*same, (one,) * 3))
-    assert search_vs_random.varied([*kind, other]) == [*kind[:2], other]
+    assert budget_search.varied([*kind, other]) == [*kind[:2], other]
     hnas = search_vs_random.Method("hnas", 9).near_budget(3, 1)
-    assert search_vs_random.varied(hnas) == hnas
+    assert budget_search.varied(hnas) == hnas
 
 
 def test_jobs_are_those_of_the_proof():
@@ -153,12 +154,13 @@ def test_rows_of_a_method_once_each(tmp_path, monkeypatch):
     for name, value in {
         "training_images": lambda *_: images,
         "proof_sets": lambda *_: {"valid": images},
-        "judge_of": lambda *_: (lambda genotypes, _: [0] * len(genotypes), 0.0),
         "SEARCH_SEEDS": (10,),
         "TRAIN_SEEDS": (0,),
         "Method": partial(search_vs_random.Method, draws=5),
     }.items():
         monkeypatch.setattr(search_vs_random, name, value)
+    judge = (lambda genotypes, _: [0] * len(genotypes)), 0.0
+    monkeypatch.setattr(budget_search, "judge_of", lambda *_: judge)
     options = ["hinas_sr", "--data", "x", "--work", str(tmp_path), "--out", str(tmp_path / "a.csv")]
     options += ["--iterations", "1", "--candidates", "1", "--random", "1"]
     for more in (["--search", "10"], [], []):
