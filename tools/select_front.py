@@ -12,7 +12,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmsrnas.analysis.front_selection import FineTuning, select_front
+from mmsrnas.analysis.front_selection import select_front
 from mmsrnas.apis.config import ConfigOptions, override
 from mmsrnas.checkpoint import Checkpoint, read_checkpoint
 from mmsrnas.costs import COSTS, Cost
@@ -35,9 +35,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--table", help="file of the latency table; default: in the cache folder")
     parser.add_argument("--evaluations", type=int, default=500, help="sub-networks to judge")
-    parser.add_argument(
-        "--finetune", type=int, default=0, help="steps that train each before it is judged"
-    )
     parser.add_argument("--crop", type=int, default=96, help="side of the middle of LR images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -46,8 +43,6 @@ def parse_args() -> argparse.Namespace:
     for name in ("evaluations", "crop"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1")
-    if args.finetune < 0:
-        parser.error("--finetune must be at least 0")
     return args
 
 
@@ -55,7 +50,7 @@ def load_search(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Confi
     """Config, and editor with all its weights."""
     cfg = Config.fromfile(args.config) if args.config else checkpoint.config()
     override(cfg, args.cfg_options)
-    check_datasets(cfg, *(("val", "train") if args.finetune else ("val",)))
+    check_datasets(cfg, "val")
     init_default_scope(cfg.get("default_scope", "mmagic"))
     editor = MODELS.build(cfg.model)
     if not isinstance(editor.generator, PathSupernet):
@@ -75,11 +70,8 @@ def main() -> None:
         cost = Cost(args.cost, **place)
         checkpoint = read_checkpoint(args.checkpoint)
         cfg, editor = load_search(args, checkpoint)
-        tuning = None
-        if args.finetune:
-            tuning = FineTuning(editor, cfg.train_dataloader, args.finetune)
         front = select_front(
-            editor, cfg.val_dataloader, cost, args.evaluations, args.crop, args.seed, tuning
+            editor, cfg.val_dataloader, cost, args.evaluations, args.crop, args.seed
         )
     except (FileNotFoundError, ModuleNotFoundError, TypeError, ValueError) as error:
         raise SystemExit(f"{args.checkpoint}: {error}") from None

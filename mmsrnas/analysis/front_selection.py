@@ -3,7 +3,6 @@
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsrnas.costs import Cost
-from mmsrnas.engine.batches import BatchStream
 from mmsrnas.evaluation.metrics import PSNR
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype
@@ -25,7 +23,7 @@ from .evolution import search_front
 from .front import Scored, pareto_front
 from .plots import plot_front
 
-__all__ = ["FineTuning", "SelectedFront", "held_out_images", "inherited_psnr", "select_front"]
+__all__ = ["SelectedFront", "held_out_images", "inherited_psnr", "select_front"]
 
 NEAR = 0.75
 """Least ratio of budget and cost of networks that are compared by their quality alone."""
@@ -39,7 +37,6 @@ def select_front(
     evaluations: int = 500,
     crop: int = 96,
     seed: int = 0,
-    tuning: "FineTuning | None" = None,
 ) -> "SelectedFront":
     """Judges sub-networks of a supernet and keeps those that no other beats.
 
@@ -50,7 +47,6 @@ def select_front(
         evaluations: Sub-networks that are judged; all where there are less.
         crop: Most height and width, around the middle, that is taken of each LR image.
         seed: Seed of the evolution.
-        tuning: How each sub-network is trained before it is judged; not at all where it is None.
 
     Returns:
         All that was judged.
@@ -64,10 +60,7 @@ def select_front(
     cost_of = supernet.genotype_cost(cost)
 
     def judge(genotype: Genotype) -> tuple[float, float]:
-        network = supernet.extract(genotype)
-        if tuning:
-            tuning(network)
-        return inherited_psnr(network.eval(), images), cost_of(genotype)
+        return inherited_psnr(supernet.extract(genotype).eval(), images), cost_of(genotype)
 
     return SelectedFront(search_front(supernet.space, judge, evaluations, seed), cost.unit)
 
@@ -105,45 +98,6 @@ def _middle(batch: dict, crop: int, scale: int) -> tuple[Tensor, Tensor]:
         return images[:, :, rows, factor * left : factor * (left + min(width, crop))]
 
     return window(lr, 1), window(hr, scale)
-
-
-class FineTuning:
-    """Some steps of training, the same batches for every network.
-
-    Shared weights suit some operations better than others: in DLSR networks of 1x1 convolutions are
-    judged below all others, and are not. A few steps undo that.
-
-    Args:
-        editor: Editor that says how images are preprocessed, and the loss.
-        dataloader: Config of the dataloader of training images.
-        steps: Number of batches, which are kept in memory.
-        lr: First learning rate of Adam; it falls to zero by a cosine.
-
-    Raises:
-        ValueError: There is no training image.
-    """
-
-    def __init__(
-        self, editor: nn.Module, dataloader: Mapping[str, Any], steps: int, lr: float = 5e-4
-    ) -> None:
-        parts: Any = editor
-        self.loss, self.steps, self.lr = parts.pixel_loss, steps, lr
-        loader = Runner.build_dataloader(dict(dataloader), seed=0)
-        batches = islice(BatchStream(loader, seed=0), steps)
-        data = (parts.data_preprocessor(batch, True) for batch in batches)
-        self.batches = [(one["inputs"], one["data_samples"].gt_img) for one in data]
-
-    def __call__(self, network: nn.Module) -> None:
-        """Trains a network in place."""
-        network.train()
-        weights = [weight for weight in network.parameters() if weight.requires_grad]
-        optimizer = torch.optim.Adam(weights, self.lr, eps=1e-8 / 255)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
-        for lr, hr in self.batches:
-            optimizer.zero_grad()
-            self.loss(network(lr), hr).backward()
-            optimizer.step()
-            schedule.step()
 
 
 @torch.no_grad()

@@ -70,24 +70,6 @@ def test_front_and_the_network_of_a_budget(searched, tool, tmp_path):
         tool("derive.py", folder / "supernet.pth", "--max-params", 10)
 
 
-def test_networks_that_are_tuned_before_they_are_judged(searched, tool, tmp_path):
-    work_dir, supernet = searched
-    before = {name: weight.clone() for name, weight in supernet.state_dict().items()}
-    rows = {}
-    for steps in (0, 2):
-        out = tmp_path / str(steps)
-        options = ("--cost", "params", "--device", "cpu", "--crop", 8, "--out", out)
-        tool("select_front.py", work_dir, *options, "--finetune", steps)
-        with open(out / "judged.csv", newline="") as file:
-            rows[steps] = {row["genotype"]: row["psnr"] for row in csv.DictReader(file)}
-    assert rows[0].keys() == rows[2].keys()
-    assert all(rows[0][genotype] != rows[2][genotype] for genotype in rows[0])
-    kept = read_checkpoint(tmp_path / "2/supernet.pth").part("generator")
-    for name, weight in before.items():
-        if name != "ranking":
-            torch.testing.assert_close(kept[name], weight)
-
-
 def test_what_cannot_be_judged_is_refused(searched, tool, tmp_path):
     work_dir, _ = searched
     cfg = Config(tiny_search.config(work_dir.parent, val_interval=2))
