@@ -1,4 +1,5 @@
-# Uniform paths for an hour of a GPU: Adam, a rise and a cosine; networks are judged afterwards.
+# Uniform paths, for an hour of a GPU or a night of a CPU core: Adam, a rise and a cosine; networks
+# are judged afterwards.
 _base_ = "../default_runtime.py"
 
 optim_wrapper = dict(
@@ -11,12 +12,12 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={"generator.pool.last/": dict(lr_mult=1 / 16)}),
 )
 param_scheduler = [
-    dict(type="LinearLR", by_epoch=False, start_factor=0.01, end=3000),
-    dict(type="CosineAnnealingLR", by_epoch=False, begin=3000, end=60000, eta_min=1e-6),
+    dict(type="LinearLR", by_epoch=False, start_factor=0.01, end=1000),
+    dict(type="CosineAnnealingLR", by_epoch=False, begin=1000, end=20000, eta_min=1e-6),
 ]
 # Shared weights learn late from the default initialisation.
 custom_hooks = [dict(type="mmsrnas.UnitVarianceHook")]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=60000, val_interval=5000)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=20000, val_interval=5000)
 default_hooks = dict(genotype=dict(type="mmsrnas.GenotypeHook"))
 # A step trains some of the operations; DDP must not wait for the others.
 find_unused_parameters = True
