@@ -156,7 +156,11 @@ def report(rows: list[dict[str, str]]) -> Iterator[str]:
                 group = groups.setdefault(row["group"], {})
                 # Two searches may end with the same genotype: each counts.
                 group.setdefault(row["search_seed"] + row["genotype"], []).append(float(psnr))
-        costs = {row["group"]: float(row["cost"]) for row in rows if row["method"] == method}
+        of_method = [row for row in rows if row["method"] == method]
+        costs = {
+            name: np.mean([float(row["cost"]) for row in of_method if row["group"] == name])
+            for name in groups
+        }
         means = {name: [np.mean(v) for v in group.values()] for name, group in groups.items()}
         ours, random = means.get("searched", []), means.get("random", [])
         if len(ours) < 2 or len(random) < 2:
