@@ -61,7 +61,7 @@ def plot_proof(records: Sequence[dict[str, str]], picture: Path) -> None:
     methods = dict.fromkeys(row["method"] for row in records)
     figure, axes = panels(len(methods))
     for axis, method in zip(axes, methods, strict=True):
-        for group, marker in MARKERS.items():
+        for shade, (group, marker) in enumerate(MARKERS.items()):
             points: dict[str, list[tuple[float, float]]] = {}
             for row in records:
                 if (row["method"], row["group"]) == (method, group):
@@ -70,7 +70,8 @@ def plot_proof(records: Sequence[dict[str, str]], picture: Path) -> None:
                     points.setdefault(row["genotype"], []).append(point)
             if points:
                 means = np.array([np.mean(found, axis=0) for found in points.values()])
-                axis.scatter(*means.T, marker=marker, s=70 if marker == "*" else 30, label=group)
+                size = 70 if group == "searched" else 30
+                axis.scatter(*means.T, marker=marker, s=size, c=f"C{shade}", label=group)
         axis.set_title(method, fontsize=10)
         axis.set_xlabel("latency [ms]")
         axis.set_ylabel("PSNR [dB]")
