@@ -2,8 +2,6 @@
 
 import json
 from argparse import ArgumentTypeError, Namespace
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +10,10 @@ from truth.images import Images
 from truth.ranking import STRATEGIES, judge_of
 from truth.spaces import SPACES, Space
 
+from mmsrnas.analysis.finals import varied
 from mmsrnas.analysis.scaling import widest
 from mmsrnas.costs import Cost
-from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype, Genotype, load_genotype
+from mmsrnas.genotypes import DLSR_OPS, Genotype, load_genotype
 from mmsrnas.models.dlsr.cost import DLSRCost
 from mmsrnas.models.hinas.cost import HiNASCost
 from mmsrnas.models.hnas.cost import multi_adds
@@ -28,7 +27,6 @@ __all__ = [
     "Round",
     "choose",
     "round_of",
-    "varied",
 ]
 
 PUBLISHED = {
@@ -45,8 +43,6 @@ USED = 0.88
 """Share of the budget that candidates use at least, as in a selection by a supernet."""
 DRAWS_SEED = 77
 """Of the random architectures; the tables of truth are drawn with seed 0."""
-PER_KIND = 2
-"""Finalists of DLSR that share their operations."""
 
 
 class Round(NamedTuple):
@@ -178,19 +174,3 @@ def choose(method: Method, seed: int, args: Namespace, images: Images) -> Genoty
             print(f"{scores[genotype]:.4f} {json.dumps(genotype.to_dict())}", flush=True)
         candidates = varied(candidates)[:kept]
     return candidates[0]
-
-
-def varied(ranked: Sequence[Genotype]) -> list[Genotype]:
-    """Leaves out networks of DLSR whose operations two better ones have already.
-
-    Shared weights prefer some operations to others: what they have to say of the order and of the
-    connections would fill all places with one kind.
-    """
-    kinds: Counter[Any] = Counter()
-    found = []
-    for genotype in ranked:
-        kind = tuple(sorted(genotype.ops)) if isinstance(genotype, DLSRGenotype) else genotype
-        kinds[kind] += 1
-        if kinds[kind] <= PER_KIND:
-            found.append(genotype)
-    return found

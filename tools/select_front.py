@@ -12,7 +12,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmsrnas.analysis.front_selection import select_front
+from mmsrnas.analysis.finals import final_round, varied
+from mmsrnas.analysis.front_selection import held_out_images, select_front
 from mmsrnas.apis.config import ConfigOptions, override
 from mmsrnas.checkpoint import Checkpoint, read_checkpoint
 from mmsrnas.costs import COSTS, Cost
@@ -35,14 +36,21 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--table", help="file of the latency table; default: in the cache folder")
     parser.add_argument("--evaluations", type=int, default=500, help="sub-networks to judge")
+    parser.add_argument(
+        "--final", type=int, default=0, metavar="STEPS",
+        help="then train the best alone for so many steps each, and judge them by that",
+    )  # fmt: skip
+    parser.add_argument("--finalists", type=int, default=24, help="networks of the final")
     parser.add_argument("--crop", type=int, default=96, help="side of the middle of LR images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--cfg-options", nargs="+", action=ConfigOptions, metavar="KEY=VALUE")
     args = parser.parse_args()
-    for name in ("evaluations", "crop"):
+    for name in ("evaluations", "crop", "finalists"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} must be at least 1")
+    if args.final < 0:
+        parser.error("--final must be at least 0")
     return args
 
 
@@ -50,7 +58,7 @@ def load_search(args: argparse.Namespace, checkpoint: Checkpoint) -> tuple[Confi
     """Config, and editor with all its weights."""
     cfg = Config.fromfile(args.config) if args.config else checkpoint.config()
     override(cfg, args.cfg_options)
-    check_datasets(cfg, "val")
+    check_datasets(cfg, *(("val", "train") if args.final else ("val",)))
     init_default_scope(cfg.get("default_scope", "mmagic"))
     editor = MODELS.build(cfg.model)
     if not isinstance(editor.generator, PathSupernet):
@@ -73,6 +81,12 @@ def main() -> None:
         front = select_front(
             editor, cfg.val_dataloader, cost, args.evaluations, args.crop, args.seed
         )
+        if args.final:
+            images = held_out_images(editor, cfg.val_dataloader, args.crop)
+            finalists = varied(front.nearest())[: args.finalists]
+            front = front.judged_anew(
+                final_round(editor, cfg.train_dataloader, images, finalists, args.final)
+            )
     except (FileNotFoundError, ModuleNotFoundError, TypeError, ValueError) as error:
         raise SystemExit(f"{args.checkpoint}: {error}") from None
     source, meta = Path(checkpoint.source), checkpoint.meta

@@ -155,6 +155,24 @@ class SelectedFront:
         ranked = [*near[:MAX_NEAR], *reversed(self.front)]
         return list(dict.fromkeys(scored.genotype for scored in ranked))
 
+    def nearest(self) -> list[Genotype]:
+        """All genotypes, those first that lose least against the front at their cost."""
+
+        def regret(scored: Scored) -> float:
+            return max(f.psnr for f in self.front if f.cost <= scored.cost) - scored.psnr
+
+        return [scored.genotype for scored in sorted(self.judged, key=regret)]
+
+    def judged_anew(self, psnr: Mapping[Genotype, float]) -> "SelectedFront":
+        """Those that another judgement has, with its PSNR.
+
+        Args:
+            psnr: PSNR in dB.
+        """
+        known = [scored for scored in self.judged if scored.genotype in psnr]
+        anew = [Scored(s.genotype, psnr[s.genotype], s.cost) for s in known]
+        return SelectedFront(anew, self.unit)
+
     def write(self, out: Path, origin: Mapping[str, Any]) -> None:
         """Writes tables, picture and genotypes.
 

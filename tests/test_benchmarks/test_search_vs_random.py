@@ -124,15 +124,6 @@ def test_each_round_keeps_the_best(monkeypatch):
     assert len(judged) == 10 and method.cost_of(best) == method.cost_of(better[-1])
 
 
-def test_finalists_are_not_all_of_one_kind():
-    one, three = "conv_1x1", "conv_3x3"
-    same = [(one, one, three), (one, three, one), (three, one, one)]
-    *kind, other = (DLSRGenotype(ops, ((0, 1),), 8) for ops in (*same, (one,) * 3))
-    assert budget_search.varied([*kind, other]) == [*kind[:2], other]
-    hnas = search_vs_random.Method("hnas", 9).near_budget(3, 1)
-    assert budget_search.varied(hnas) == hnas
-
-
 def test_jobs_are_those_of_the_proof():
     jobs = list(search_vs_random.jobs("dlsr", search_vs_random.TRAIN_SEEDS))
     groups = [group for group, *_ in jobs]

@@ -70,6 +70,25 @@ def test_front_and_the_network_of_a_budget(searched, tool, tmp_path):
         tool("derive.py", folder / "supernet.pth", "--max-params", 10)
 
 
+def test_the_best_are_trained_alone_and_judged_by_that(searched, tool, tmp_path):
+    work_dir, supernet = searched
+    before = {name: weight.clone() for name, weight in supernet.state_dict().items()}
+    rows = {}
+    for name, final in {"shared": (), "alone": ("--final", 2, "--finalists", 3)}.items():
+        options = ("--cost", "params", "--device", "cpu", "--crop", 8, "--out", tmp_path / name)
+        tool("select_front.py", work_dir, *options, *final)
+        with open(tmp_path / name / "judged.csv", newline="") as file:
+            rows[name] = {row["genotype"]: row for row in csv.DictReader(file)}
+    on_front = {g for g, row in rows["shared"].items() if row["on_front"] == "True"}
+    assert len(rows["alone"]) == 3 < len(rows["shared"])
+    assert len(on_front & set(rows["alone"])) == min(3, len(on_front))
+    assert all(row["psnr"] != rows["shared"][g]["psnr"] for g, row in rows["alone"].items())
+    kept = read_checkpoint(tmp_path / "alone/supernet.pth").part("generator")
+    for name, weight in before.items():
+        if name != "ranking":
+            torch.testing.assert_close(kept[name], weight)
+
+
 def test_what_cannot_be_judged_is_refused(searched, tool, tmp_path):
     work_dir, _ = searched
     cfg = Config(tiny_search.config(work_dir.parent, val_interval=2))

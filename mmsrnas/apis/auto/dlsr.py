@@ -73,10 +73,10 @@ def derive_network(plan: "Plan", search: Config, checkpoint: Path, budget: Budge
     Raises:
         BudgetError: No network was measured to be within the budget.
     """
-    supernet, front = selected(plan.folder, search, checkpoint, budget)
+    supernet, front = selected(plan.folder, search, checkpoint, budget, final=True)
     found, text = derived(supernet, budget)
     found.genotype.save(plan.genotype, {"checkpoint": checkpoint.name, "budget": str(budget)})
     return (
-        f"Of {len(front.judged)} networks that were judged with shared weights, it is the best "
-        f"within the budget: {text}."
+        f"Of {len(front.judged)} networks that were judged with shared weights, the best were "
+        f"trained alone for some steps; it is the best of these within the budget: {text}."
     )

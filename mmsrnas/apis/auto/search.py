@@ -9,8 +9,10 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from mmsrnas.analysis.derivation import Derived, derive, derive_measured
-from mmsrnas.analysis.front_selection import SelectedFront, select_front
+from mmsrnas.analysis.finals import FINALISTS, final_round, varied
+from mmsrnas.analysis.front_selection import SelectedFront, held_out_images, select_front
 from mmsrnas.checkpoint import read_checkpoint
+from mmsrnas.models.paths import NEAR
 from mmsrnas.models.supernet import RankedSupernet
 from mmsrnas.registry import MODELS
 
@@ -20,6 +22,7 @@ __all__ = ["Search", "check_evolution", "derived", "inherited_of", "selected"]
 
 EVALUATIONS = 160
 """Networks that are judged with shared weights."""
+FINAL_STEPS = 300
 CROP = 96
 """Side of the LR images that judge."""
 
@@ -57,6 +60,7 @@ def selected(
     search: Config,
     checkpoint: Path,
     budget: Budget,
+    final: bool = False,
 ) -> tuple[Any, SelectedFront]:
     """Judges networks of a trained supernet, and ranks them for a budget.
 
@@ -65,6 +69,8 @@ def selected(
         search: Config of the search.
         checkpoint: Its checkpoint.
         budget: The budget.
+        final: Train the best eight within the budget alone, as many steps together as the search
+            took at most, and prefer them in the order that they then have.
 
     Returns:
         The supernet, on the CPU, and all that was judged.
@@ -74,8 +80,17 @@ def selected(
     editor.to(get_device()).eval()  # where mmengine's runner trains
     front = select_front(editor, search.val_dataloader, budget.cost, EVALUATIONS, CROP, editor.seed)
     front.write(folder / "front", {"checkpoint": checkpoint.name, "budget": str(budget)})
+    ranked = front.ranked(budget.limit)
+    if final:
+        images = held_out_images(editor, search.val_dataloader, CROP)
+        costs = {scored.genotype: scored.cost for scored in front.judged}
+        within = [g for g in ranked if NEAR * budget.limit <= costs[g] <= budget.limit]
+        steps = max(1, min(FINAL_STEPS, search.train_cfg.max_iters // FINALISTS))
+        finalists = varied(within)[:FINALISTS]
+        order = final_round(editor, search.train_dataloader, images, finalists, steps)
+        ranked = list(dict.fromkeys([*order, *ranked]))
     supernet = editor.cpu().generator
-    supernet.rank(front.ranked(budget.limit))
+    supernet.rank(ranked)
     return supernet, front
 
 
