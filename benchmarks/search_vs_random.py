@@ -28,10 +28,10 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from budget_search import DRAWS_SEED, PUBLISHED, ROUNDS, UNIT, Method, choose, round_of
 from elastic_front import alone, test_sets
 from scipy import stats
 from truth.__main__ import Trained, train_jobs
+from truth.budget_search import DRAWS_SEED, PUBLISHED, ROUNDS, UNIT, Method, choose, round_of
 from truth.images import Images, training_images
 from truth.ranking import STRATEGIES
 from truth.spaces import Space

@@ -13,10 +13,9 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import budget_search
 import search_vs_random
-from budget_search import Round
-from truth import ranking
+from truth import budget_search, ranking
+from truth.budget_search import Round
 from truth.images import Images
 from truth.ranking import agreement, log_probability
 from truth.spaces import SPACES

@@ -94,7 +94,9 @@ class Restorer:
         network: Any = self.model.network
         if network is not None:
             network.to(self.device)
-        self.dtype = self._choose_dtype(precision)
+        # Runtimes run files in float32: who names one has said the precision.
+        named = runtime not in ("auto", "torch") and precision == "auto"
+        self.dtype = self._choose_dtype("fp32" if named else precision)
         if network is None and runtime not in ("auto", self.model.runtime):
             raise ValueError(f"runtime: '{model}' is a file of {self.model.runtime}.")
         if network is not None and runtime != "torch":

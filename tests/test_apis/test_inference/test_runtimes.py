@@ -5,7 +5,7 @@ import pytest
 import torch
 from networks import Local
 
-from mmsrnas.apis.inference import Restorer, load_model, runtimes
+from mmsrnas.apis.inference import Restorer, load_model, restorer, runtimes
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
@@ -57,6 +57,14 @@ def test_what_differs_from_torch_is_not_used(local, monkeypatch, cache):
     with pytest.raises(ValueError, match="differs from torch by"):
         Restorer(local.network, runtime="onnxruntime")
     assert not list(cache.iterdir())
+
+
+def test_a_named_runtime_runs_in_float32_whatever_the_hardware_has(local, monkeypatch):
+    monkeypatch.setattr(restorer, "_computes_in", lambda *_: True)
+    found = Restorer(local.network, runtime="onnxruntime")
+    assert found.dtype == torch.float32 and found.model.runtime == "onnxruntime"
+    with pytest.raises(ValueError, match="runs in float32 on the CPU alone"):
+        Restorer(local.network, runtime="onnxruntime", precision="bf16")
 
 
 def test_what_cannot_be_exported_or_is_not_installed_stays_in_torch(monkeypatch):

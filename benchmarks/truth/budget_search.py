@@ -6,9 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from truth.images import Images
-from truth.ranking import STRATEGIES, judge_of
-from truth.spaces import SPACES, Space
 
 from mmsrnas.analysis.finals import varied
 from mmsrnas.analysis.scaling import widest
@@ -17,6 +14,10 @@ from mmsrnas.genotypes import DLSR_OPS, Genotype, load_genotype
 from mmsrnas.models.dlsr.cost import DLSRCost
 from mmsrnas.models.hinas.cost import HiNASCost
 from mmsrnas.models.hnas.cost import multi_adds
+
+from .images import Images
+from .ranking import STRATEGIES, judge_of
+from .spaces import SPACES, Space
 
 __all__ = [
     "DRAWS_SEED",
