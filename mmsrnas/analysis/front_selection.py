@@ -200,6 +200,6 @@ class SelectedFront:
 
     def summary(self) -> str:
         """The front as a table."""
-        lines = [f"{len(self.judged)} sub-networks judged with shared weights; the front:"]
+        lines = [f"{len(self.judged)} sub-networks judged; the front:"]
         rows = (f"{s.cost:12,.4g} {self.unit}  {s.psnr:6.2f} dB" for s in self.front)
         return "\n".join([*lines, *(f"{i:02} {row}" for i, row in enumerate(rows))])
