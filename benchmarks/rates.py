@@ -44,7 +44,7 @@ def train_specs(
         torch.manual_seed(seed)
         nets.append(build(spec))
         start(nets[-1], images, args.recipe, seed)
-    mean, size = args.recipe.mean, 1 if args.device == "cpu" else len(nets)
+    mean, size = args.recipe.mean, 1 if args.device == "cpu" else max(1, len(nets))
     for first in range(0, len(nets), size):
         part = [Centered(net, mean).to(args.device) for net in nets[first : first + size]]
         seconds = train_all(part, images, args.recipe, SCALE, seed)

@@ -1,10 +1,5 @@
 # Trains DLSR networks by uniform paths on DIV2K: six hours of a CPU core (estimate).
 # Then tools/select_front.py judges them, and tools/derive.py takes one for a budget.
-_base_ = [
-    "../_base_/models/dlsr_paths.py",
-    "../_base_/datasets/div2k_x2.py",
-    "../_base_/schedules/path_search.py",
-]
+_base_ = "dlsr_search_paths_x2_div2k.py"
 
-model = dict(generator=dict(space=dict(mid_channels=48)))
 train_dataloader = dict(batch_size=8, dataset=dict(patch_size=48))
