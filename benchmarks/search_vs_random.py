@@ -4,6 +4,7 @@
     python benchmarks/search_vs_random.py dlsr --data DIR --shard 0/4  # the first of four machines
     python benchmarks/search_vs_random.py dlsr --data DIR --device cuda  # all at once on a GPU
     python benchmarks/search_vs_random.py dlsr --data DIR --search 10  # only this search
+    python benchmarks/search_vs_random.py dlsr --data DIR --fresh --out FILE  # another proof
     python benchmarks/search_vs_random.py --report
 
 DIR holds ``train/photos``, ``train/BSDS500``, ``valid/photos``, ``bench/Set5`` and ``bench/Set14``.
@@ -13,7 +14,8 @@ nothing before. The budget is the median Multi-Adds of random architectures. For
 some: by default, a supernet that was trained by random paths judges all with its shared weights,
 and the best eight are trained alone for 300 iterations. What is left is trained from scratch: so
 are 12 random ones within 3 % of the budget, the published genotype, and the published one at the
-width of the budget.
+width of the budget. ``--fresh`` repeats it with other searches, other random architectures, another
+seed of the trainings and another judge, B100 (``train/BSDS500/val``).
 """
 
 import argparse
@@ -21,7 +23,7 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ from elastic_front import alone, test_sets
 from scipy import stats
 from truth.__main__ import Trained, train_jobs
 from truth.budget_search import DRAWS_SEED, PUBLISHED, ROUNDS, UNIT, Method, choose, round_of
-from truth.images import Images, training_images
+from truth.images import Images, read_images, training_images
 from truth.ranking import STRATEGIES
 from truth.spaces import Space
 from truth.table import append_row, read_records
@@ -42,16 +44,35 @@ from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import Genotype, load_genotype
 
 RESULTS = Path(__file__).parent / "results" / "search_vs_random.csv"
-COLUMNS = (
-    "method", "group", "search_seed", "train_seed", "cost_unit", "cost", "latency_ms",
-    "psnr_set5", "psnr_set14", "psnr_valid", "genotype", "seconds",
-)  # fmt: skip
 Job = tuple[str, int, int]
 """Group, number in the group (the search seed of a searched one) and training seed."""
 KEY = ("method", "group", "search_seed", "train_seed", "genotype")
-SEARCH_SEEDS = (10, 11, 12)
-TRAIN_SEEDS = (0, 1)
 RANDOM = 12
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What a proof draws.
+
+    Attributes:
+        search: Of the searches.
+        train: Of the trainings.
+        draws: Of the random architectures.
+    """
+
+    search: Sequence[int] = (10, 11, 12)
+    train: Sequence[int] = (0, 1)
+    draws: int = DRAWS_SEED
+
+
+FRESH = Seeds((30, 31, 32), (2,), DRAWS_SEED + 1)
+
+
+def columns_of(sets: Sequence[str]) -> tuple[str, ...]:
+    """Columns of the rows of a proof by these judges."""
+    psnr = [f"psnr_{name}" for name in sets]
+    run_ = ("method", "group", "search_seed", "train_seed", "cost_unit", "cost", "latency_ms")
+    return (*run_, *psnr, "genotype", "seconds")
 
 
 def searched(method: Method, seed: int, args: Namespace, images: Images) -> Genotype:
@@ -70,12 +91,12 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
     return load_genotype(json.loads(path.read_text())["genotype"])
 
 
-def jobs(method: str, train_seeds: Sequence[int], random: int = RANDOM) -> Iterator[Job]:
+def jobs(method: str, seeds: Seeds, random: int = RANDOM) -> Iterator[Job]:
     """All trainings; those that wait for a search come last."""
     controls = [("random", number) for number in range(random)] + [("uniform", 0)]
     controls += [("published", 0)] if PUBLISHED[method] else []
-    for group in (controls, [("searched", number) for number in SEARCH_SEEDS]):
-        yield from ((*one, seed) for seed in train_seeds for one in group)
+    for group in (controls, [("searched", number) for number in seeds.search]):
+        yield from ((*one, seed) for seed in seeds.train for one in group)
 
 
 def genotype_of(method: Method, group: str, number: int, args: Namespace, images: Images) -> Any:
@@ -83,12 +104,14 @@ def genotype_of(method: Method, group: str, number: int, args: Namespace, images
     if group == "searched":
         return method.at_width(searched(method, number, args, images))
     if group == "random":
-        return method.near_budget(args.random, DRAWS_SEED)[number]
+        return method.near_budget(args.random, args.seeds.draws)[number]
     return method.uniform() if group == "uniform" else method.published()
 
 
-def proof_sets(data: Path, space: Space) -> dict[str, Images]:
+def proof_sets(data: Path, space: Space, fresh: bool) -> dict[str, Images]:
     """Images that have judged nothing before: colour at scale 2, or gray ones for denoising."""
+    if fresh:
+        return {"b100": read_images(data / "train/BSDS500/val", space.scale, space.gray)}
     sets = test_sets(data)
     if space.scale == 2:
         return sets
@@ -106,8 +129,8 @@ def run(method: Method, args: Namespace) -> None:
     if args.search is not None:
         searched(method, args.search, args, images)
         return
-    sets = proof_sets(args.data, space)
-    mine = list(jobs(method.name, args.train_seeds, args.random))[shard::shards]
+    sets = proof_sets(args.data, space, args.fresh)
+    mine = list(jobs(method.name, args.seeds, args.random))[shard::shards]
     for waits in (False, True):
         part = [job for job in mine if (job[0] == "searched") == waits]
         named = {job: genotype_of(method, *job[:2], args, images) for job in part}
@@ -131,7 +154,7 @@ def write_rows(
         if (of_job, job[2]) == (genotype, seed):
             row = dict(zip(KEY, key_of(method, job, genotype), strict=True)) | psnr
             row |= {"cost_unit": UNIT, "cost": cost, "seconds": round(seconds)}
-            append_row(path, row, COLUMNS)
+            append_row(path, row, columns_of(tuple(sets)))
             print({name: v for name, v in row.items() if name != "genotype"}, flush=True)
 
 
@@ -152,7 +175,8 @@ def report(rows: list[dict[str, str]]) -> Iterator[str]:
         groups: dict[str, dict[str, list[float]]] = {}
         for row in rows:
             if row["method"] == method:
-                psnr = np.mean([float(row[f"psnr_{n}"]) for n in ("set5", "set14", "valid")])
+                judges = [name for name in row if name.startswith("psnr_")]
+                psnr = np.mean([float(row[name]) for name in judges])
                 group = groups.setdefault(row["group"], {})
                 # Two searches may end with the same genotype: each counts.
                 group.setdefault(row["search_seed"] + row["genotype"], []).append(float(psnr))
@@ -212,7 +236,8 @@ def main() -> None:
         help="start of a supernet",
     )  # fmt: skip
     parser.add_argument("--finetune-lr", type=float, default=5e-4, help="from shared weights")
-    parser.add_argument("--train-seeds", type=int, nargs="+", default=TRAIN_SEEDS)
+    parser.add_argument("--fresh", action="store_true", help="other seeds, networks and judge")
+    parser.add_argument("--train-seeds", type=int, nargs="+", help="instead of those of the proof")
     parser.add_argument("--candidates", type=int, default=300, help="architectures to judge")
     parser.add_argument("--random", type=int, default=RANDOM, help="random architectures")
     parser.add_argument("--width", type=int, help="channels, where not those of the table")
@@ -232,10 +257,12 @@ def main() -> None:
     for strategy, *_ in args.rounds:
         if args.method not in (known := STRATEGIES[strategy]):
             parser.error(f"--rounds {strategy}: expected one of {', '.join(known)}")
-    if (args.width or args.recipe) and args.out == RESULTS:
-        parser.error("--width, --recipe: the committed rows have one; give --out too")
+    if (args.width or args.recipe or args.fresh) and args.out == RESULTS:
+        parser.error("--width, --recipe, --fresh: the committed rows have one; give --out too")
     if args.width and args.method == "widths":
         parser.error("--width: the widths are what this method searches")
+    seeds = FRESH if args.fresh else Seeds()
+    args.seeds = replace(seeds, train=args.train_seeds) if args.train_seeds else seeds
     torch.set_num_threads(1)
     run(Method(args.method, width=args.width), args)
 

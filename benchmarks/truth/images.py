@@ -16,6 +16,7 @@ __all__ = [
     "Images",
     "held_out_sets",
     "proxy_images",
+    "read_images",
     "sample_batch",
     "training_images",
 ]
@@ -80,6 +81,17 @@ def proxy_images(
         tensors = (torch.from_numpy(np.ascontiguousarray(a)).float() / 255 for a in (noisy, high))
         pairs.append(tuple(tensor.permute(2, 0, 1)[None] for tensor in tensors))
     return pairs
+
+
+def read_images(folder: Path, scale: int, gray: bool) -> Images:
+    """All JPEG images of a folder.
+
+    Args:
+        folder: The folder.
+        scale: Ratio of HR to LR size; 1 leaves the images as they are.
+        gray: Read luma only.
+    """
+    return _read(sorted(folder.glob("*.jpg")), scale, gray)
 
 
 def _photographs(data: Path) -> list[list[Path]]:

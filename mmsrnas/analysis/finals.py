@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmsrnas.engine.batches import BatchStream
-from mmsrnas.genotypes import DLSRGenotype, Genotype
+from mmsrnas.genotypes import DLSRGenotype, Genotype, HiNASGenotype
 from mmsrnas.models import init_unit_variance
 
 from .front_selection import inherited_psnr
@@ -19,15 +19,15 @@ __all__ = ["FINALISTS", "final_round", "varied"]
 
 FINALISTS = 8
 PER_KIND = 2
-"""Finalists of DLSR that share their operations."""
+"""Finalists of one kind."""
 LR, MAX_NORM = 2e-3, 0.02
 
 
 def varied(ranked: Sequence[Genotype]) -> list[Genotype]:
-    """Leaves out networks of DLSR whose operations two better ones have already.
+    """Leaves out networks of a kind that two better ones have already.
 
-    Shared weights prefer some operations to others: without it, one set of operations in all orders
-    would fill the final.
+    Shared weights prefer some operations of DLSR, and some paths of HiNAS, to others: without it,
+    one set of operations in all orders, or one path, would fill the final.
 
     Args:
         ranked: Genotypes, the best first.
@@ -35,11 +35,18 @@ def varied(ranked: Sequence[Genotype]) -> list[Genotype]:
     kinds: Counter[Any] = Counter()
     found = []
     for genotype in ranked:
-        kind = tuple(sorted(genotype.ops)) if isinstance(genotype, DLSRGenotype) else genotype
+        kind = _kind(genotype)
         kinds[kind] += 1
         if kinds[kind] <= PER_KIND:
             found.append(genotype)
     return found
+
+
+def _kind(genotype: Genotype) -> Any:
+    """The operations of a network of DLSR, the path of one of HiNAS; others have no kinds."""
+    if isinstance(genotype, DLSRGenotype):
+        return tuple(sorted(genotype.ops))
+    return genotype.path if isinstance(genotype, HiNASGenotype) else genotype
 
 
 def final_round(

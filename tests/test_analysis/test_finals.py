@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mmsrnas.analysis import finals
-from mmsrnas.genotypes import DLSRGenotype, HNASGenotype, load_genotype
+from mmsrnas.genotypes import DLSRGenotype, HiNASGenotype, HNASGenotype, load_genotype
 from mmsrnas.models import DLSRSpace, SharedSupernet
 
 
@@ -16,6 +16,11 @@ def test_finalists_are_not_all_of_one_kind():
     same = [(one, one, three), (one, three, one), (three, one, one)]
     *kind, other = (DLSRGenotype(ops, ((0, 1),), 8) for ops in (*same, (one,) * 3))
     assert finals.varied([*kind, other]) == [*kind[:2], other]
+    hinas: HiNASGenotype = load_genotype("HINAS_SR", method="hinas")
+    narrow, *_, wide = [hinas.replace(mid_channels=width) for width in (4, 8, 12)]
+    elsewhere = hinas.replace(path=tuple(reversed(range(len(hinas.path)))))
+    assert elsewhere.path != hinas.path
+    assert finals.varied([narrow, hinas, wide, elsewhere]) == [narrow, hinas, elsewhere]
     hnas: HNASGenotype = load_genotype("HNAS_A", method="hnas")
     others = [hnas.replace(mid_channels=width) for width in (8, 16, 24)]
     assert finals.varied(others) == others

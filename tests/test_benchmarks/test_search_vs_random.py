@@ -24,12 +24,14 @@ from truth.table import Row, Truth
 from mmsrnas.genotypes import DLSR_OPS, DLSRGenotype, load_genotype
 from mmsrnas.models import DLSRSpace, DLSRSupernet
 
+COLUMNS = search_vs_random.columns_of(("set5", "set14", "valid"))
+
 
 def rows(group, values, method="dlsr"):
     """Two trainings of each network, 0.2 dB apart."""
     for number, value in enumerate(values):
         for seed, change in enumerate((-0.1, 0.1)):
-            row = dict.fromkeys(search_vs_random.COLUMNS, "")
+            row = dict.fromkeys(COLUMNS, "")
             psnr = {f"psnr_{name}": str(value + change) for name in ("set5", "set14", "valid")}
             fields = dict(method=method, group=group, genotype=f"{group}{number}")
             fields["cost"] = "9" if group == "uniform" else "10"
@@ -67,6 +69,7 @@ def test_architectures_of_one_cost(name, cells):
         ("dlsr --rounds short", "expected STRATEGY:STEPS:KEPT, got 'short'"),
         ("dlsr --rounds short:0:1", "the steps of a short training, got 'short:0:1'"),
         ("dlsr --width 32", "give --out too"),
+        ("dlsr --fresh", "give --out too"),
         ("widths --width 32 --out a.csv --rounds short:5:1", "the widths are what this method"),
         ("dlsr --rounds long:5:1", "expected one of paths, gradient, short"),
     ],
@@ -124,14 +127,23 @@ def test_each_round_keeps_the_best(monkeypatch):
 
 
 def test_jobs_are_those_of_the_proof():
-    jobs = list(search_vs_random.jobs("dlsr", search_vs_random.TRAIN_SEEDS))
+    jobs = list(search_vs_random.jobs("dlsr", search_vs_random.Seeds()))
     groups = [group for group, *_ in jobs]
     assert len(jobs) == len(set(jobs)) == 2 * (3 + 12 + 1 + 1)
-    assert set(jobs) - set(search_vs_random.jobs("widths", search_vs_random.TRAIN_SEEDS)) == {
+    assert set(jobs) - set(search_vs_random.jobs("widths", search_vs_random.Seeds())) == {
         ("published", 0, 0),
         ("published", 0, 1),
     }
     assert groups.count("searched") == 6 and groups.count("random") == 24
+
+
+def test_a_fresh_proof_has_nothing_of_the_first():
+    first, fresh = search_vs_random.Seeds(), search_vs_random.FRESH
+    for field in ("search", "train"):
+        assert not set(getattr(first, field)) & set(getattr(fresh, field))
+    method = search_vs_random.Method("dlsr", draws=9)
+    draws = [set(method.near_budget(5, seeds.draws)) for seeds in (first, fresh)]
+    assert not draws[0] & draws[1]
 
 
 def test_rows_of_a_method_once_each(tmp_path, monkeypatch):
@@ -144,8 +156,7 @@ def test_rows_of_a_method_once_each(tmp_path, monkeypatch):
     for name, value in {
         "training_images": lambda *_: images,
         "proof_sets": lambda *_: {"valid": images},
-        "SEARCH_SEEDS": (10,),
-        "TRAIN_SEEDS": (0,),
+        "Seeds": partial(search_vs_random.Seeds, (10,), (0,)),
         "Method": partial(search_vs_random.Method, draws=5),
     }.items():
         monkeypatch.setattr(search_vs_random, name, value)
