@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmsrnas.engine.batches import BatchStream
+from mmsrnas.engine.hooks import ArchOptimizerHook
 from mmsrnas.engine.hooks.arch_optimizer_hook import SEED_OFFSET, _entropies, _wrapper_like
 from mmsrnas.models import ComplexityLoss
 from mmsrnas.registry import MODELS, OPTIM_WRAPPERS
@@ -152,6 +153,36 @@ def test_entropies():
     three_to_one = -(0.75 * math.log2(0.75) + 0.25 * math.log2(0.25))
     expected = {"arch_entropy/beta": 0.5, "arch_entropy/alpha": three_to_one}
     assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("mode", ["mixed", "bilevel"])
+def test_a_weight_of_the_entropy_decides_the_search(images, mode):
+    def search(weight):
+        optimizer = {"type": "Adam", "lr": 0.3}
+        arch = {"mode": mode, "optimizer": optimizer, "warmup_iters": 5, "entropy_weight": weight}
+        runner = tiny_search.runner(images, iters=40, arch=arch)
+        runner.train()
+        logs = runner.message_hub.log_scalars
+        return [logs[f"train/arch_entropy/{name}"].current() for name in ("alpha", "beta")]
+
+    undecided, decided = search(0.0), search(10.0)
+    assert max(decided) < 0.1 < 0.3 < max(undecided)
+
+
+def test_the_weight_of_the_entropy_grows_from_the_end_of_the_warm_up_on(images):
+    sgd = {"type": "SGD", "lr": 1.0}
+    arch = {"optimizer": sgd, "warmup_iters": 2, "entropy_weight": 0.5}
+    runner = tiny_search.runner(images, iters=6, workers=1, arch=arch)
+    weights, hook = [], next(h for h in runner.hooks if hasattr(h, "entropy_weight"))
+    growth = hook._growth
+    hook._growth = lambda runner: weights.append(growth(runner)) or weights[-1]
+    runner.train()
+    assert weights == pytest.approx([0.125, 0.25, 0.375, 0.5])
+
+
+def test_a_negative_weight_of_the_entropy_is_refused():
+    with pytest.raises(ValueError, match=r"entropy_weight: expected >= 0, got -1"):
+        ArchOptimizerHook({}, {}, entropy_weight=-1)
 
 
 def test_bfloat16_covers_both_steps(images):

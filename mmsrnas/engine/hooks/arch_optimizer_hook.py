@@ -70,7 +70,9 @@ class ArchOptimizerHook(Hook):
 
     Logs ``arch_loss``, ``arch_complexity`` and, for each group of architecture parameters (their
     names up to the first dot), ``arch_entropy/GROUP``: the entropy of the softmax over the last
-    dimension, 1 where all choices are equally likely.
+    dimension, 1 where all choices are equally likely. With ``entropy_weight`` the step descends
+    their mean too, the more so the nearer the end, and the search ends decided
+    (discretization-aware search, arXiv 2007.03154).
 
     Args:
         optimizer: Config of the optimizer of the architecture parameters.
@@ -86,11 +88,13 @@ class ArchOptimizerHook(Hook):
             architecture steps.
         complexity_loss: Config of the loss on the cost of a
             :class:`~mmsrnas.models.supernet.CostedSupernet`.
+        entropy_weight: Weight of the mean entropy at the last iteration; it grows linearly from 0
+            at the end of the warm-up.
         allow_shared_images: Accepts images that are in the training data as well.
 
     Raises:
         ValueError: No ``dataloader``, unknown ``mode``, ``virtual_step`` where it has no meaning,
-            an image in both datasets.
+            a negative ``entropy_weight``, an image in both datasets.
         TypeError: The generator is no supernet, or has no cost for ``complexity_loss``.
     """
 
@@ -104,6 +108,7 @@ class ArchOptimizerHook(Hook):
         virtual_step: dict | None = None,
         param_scheduler: dict | None = None,
         complexity_loss: dict | None = None,
+        entropy_weight: float = 0.0,
         allow_shared_images: bool = False,
     ) -> None:
         if dataloader is None:
@@ -117,6 +122,10 @@ class ArchOptimizerHook(Hook):
             raise ValueError(f"ArchOptimizerHook.interval: expected >= 1, got {interval!r}.")
         if virtual_step is not None and mode != "bilevel":
             raise ValueError("ArchOptimizerHook.virtual_step: needs mode='bilevel'.")
+        if not entropy_weight >= 0:
+            raise ValueError(
+                f"ArchOptimizerHook.entropy_weight: expected >= 0, got {entropy_weight!r}."
+            )
         self.optimizer = optimizer
         self.dataloader = dataloader
         self.mode = mode
@@ -125,6 +134,7 @@ class ArchOptimizerHook(Hook):
         self.virtual_step = None if virtual_step is None else VirtualStep(**virtual_step)
         self.param_scheduler = param_scheduler
         self.complexity_loss: Any = MODELS.build(complexity_loss) if complexity_loss else None
+        self.entropy_weight = entropy_weight
         self.allow_shared_images = allow_shared_images
         self.steps = 0
         self._resumed: dict | None = None
@@ -229,16 +239,25 @@ class ArchOptimizerHook(Hook):
                 complexity = self._complexity()
                 self.optim_wrapper.backward(complexity)
                 log["arch_complexity"] = complexity.detach()
+            if self.entropy_weight:
+                entropies = torch.stack(list(_entropies(self.arch_parameters).values()))
+                self.optim_wrapper.backward(self._growth(runner) * entropies.mean())
         all_reduce_params([p.grad for p in params if p.grad is not None], op="mean")
         self.optim_wrapper.step()
         self.optim_wrapper.zero_grad()
         if self.scheduler:
             self.scheduler.step()
         self.steps += 1
-        log |= _entropies(self.arch_parameters)
+        with torch.no_grad():
+            log |= _entropies(self.arch_parameters)
         values = torch.stack([value.float() for value in log.values()]).tolist()
         for name, value in zip(log, values, strict=True):
             runner.message_hub.update_scalar(f"train/{name}", value)
+
+    def _growth(self, runner: Runner) -> float:
+        """Weight of the entropy now."""
+        past, total = runner.iter + 1 - self.warmup_iters, runner.max_iters - self.warmup_iters
+        return self.entropy_weight * past / total
 
     def _check_complexity_loss(self) -> None:
         if not isinstance(self.supernet, CostedSupernet):
@@ -317,7 +336,6 @@ def _require_grad(params: Sequence[nn.Parameter], value: bool) -> None:
         param.requires_grad_(value)
 
 
-@torch.no_grad()
 def _entropies(params: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
     """Mean normalised softmax entropy of each group of parameters."""
     groups: dict[str, list[torch.Tensor]] = {}
