@@ -60,7 +60,9 @@ def plan_parser(description: str, out: str) -> argparse.ArgumentParser:
     parser.add_argument("--method", default="elastic", help="elastic (the default) or dlsr")
     parser.add_argument("--hours", type=float, default=1.0, help="time of all trainings")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--control", action="store_true", help="train a random network too")
+    parser.add_argument(
+        "--control", action="store_true", help="train a random network and all hand-made ones"
+    )
     return parser
 
 

@@ -38,7 +38,7 @@ PHOTOGRAPHS = {
 
 MAX_LATENCY = 35
 """Budget in milliseconds, on the default target."""
-HOURS = 0.12
+HOURS = 0.15
 
 TOOLS = Path(os.path.relpath(Path(__file__).parent))
 CONFIGS = Path(os.path.relpath(Path(__file__).parents[1] / "configs/demo"))

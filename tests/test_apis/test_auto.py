@@ -2,18 +2,21 @@
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import IterBasedTrainLoop
 
 pytest.importorskip("pymoo")  # which selects the front of the default method
 
-from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, handmade, plan, search
+from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, handmade, plan, planning, search
 from mmsrnas.apis.auto import run as running
 from mmsrnas.apis.auto.comparison import compared, psnr_of
 from mmsrnas.apis.auto.handmade import handmade_networks
@@ -22,6 +25,7 @@ from mmsrnas.apis.inference import load_model
 from mmsrnas.apis.photographs import inspect_photographs, split
 from mmsrnas.costs import Cost
 from mmsrnas.genotypes import load_genotype
+from mmsrnas.latency.runtimes.torch_runtime import torch_threads
 from mmsrnas.models.elastic.cost import ChainCost
 from mmsrnas.registry import MODELS
 
@@ -208,14 +212,17 @@ def test_everything_in_spite_of_kills_and_again(photos, tmp_path, tiny, monkeypa
         with contextlib.suppress(Killed):
             report = auto(made, BUDGET)
     assert kills == ["search", "derive", "trials", "train"]
-    assert len(ends) == len(set(ends)) == 8  # a search, four trials, three trainings
+    assert len(ends) == len(set(ends)) == 7  # a search, two trials, four trainings
     rows = {row["model"]: row for row in json.loads((made.folder / "table.json").read_text())}
-    assert {"bicubic", "lanczos", "searched", "random"} < set(rows) and len(rows) == 5
+    handmade = set(map(made.label, ("compact", "edsr")))
+    assert set(rows) == {"bicubic", "lanczos", "searched", "random"} | handmade
     assert all(row.get("params", 0) <= BUDGET.limit for row in rows.values())
     chosen = [load_genotype(made.folder / f"{name}.json") for name in ("genotype", "random")]
     assert chosen[0] != chosen[1]
     assert load_model(made.folder / "random.pth").network.genotype == chosen[1]
     text = report.read_text()
+    best = max(handmade, key=lambda name: psnr_of(rows[name]))
+    assert f"against {best} of the same budget, the best hand-made network" in text
     assert "Nothing is shipped" in text and not (made.folder / "shipped").exists()
     for picture in ("test/crops", "test/tradeoff", "genotype", "curves", "front/front"):
         assert f"({picture}.png)" in text
@@ -225,7 +232,81 @@ def test_everything_in_spite_of_kills_and_again(photos, tmp_path, tiny, monkeypa
     monkeypatch.setattr(running, "export", lambda _, path, **__: f"{path} is exported")
     text = auto(made, BUDGET).read_text()
     assert all(f"shipped/{name} is exported" in text for name in ("network.onnx", "network.pth"))
-    assert len(ends) == 8, "trained again"
+    assert len(ends) == 7, "trained again"
+
+
+def test_a_plan_without_a_control_trains_the_handmade_network_of_the_better_trial(
+    photos, tmp_path, tiny, monkeypatch
+):
+    made = small_plan(photos, tmp_path / "auto")
+    trials = {name: float(name in ("edsr", "finetune")) for name in made.models}
+    monkeypatch.setattr(
+        running, "chosen_by_trial",
+        lambda _, names, __: {n: trials[n] for n in sorted(names, key=lambda n: -trials[n])},
+    )  # fmt: skip
+    trained = []
+
+    def train(config, folder, *_):
+        trained.append(folder.name)
+        return folder
+
+    rows = [{"model": name, "photos/PSNR": 30.0} for name in ("bicubic", "searched")]
+    monkeypatch.setattr(running, "train_run", train)
+    monkeypatch.setattr(running, "_derived", lambda *_: "A network.")
+    monkeypatch.setattr(
+        running, "compared", lambda *_: [{"model": "bicubic", "photos/PSNR": 31.0}, *rows]
+    )
+    monkeypatch.setattr(running, "write_report", lambda plan, budget, result: result)
+    assert auto(made, BUDGET).trainings == ("search", "finetune", "edsr")
+    assert trained == ["search", "finetune", "edsr"]
+
+
+def test_the_time_of_a_step_is_that_of_the_fastest_number_of_threads(monkeypatch):
+    taken = {1: 2.0, 2: 1.0, 4: 3.0, 8: 9.0}
+    monkeypatch.setattr(planning.torch, "get_num_threads", lambda: 8)
+    monkeypatch.setattr(planning, "get_device", lambda: "cpu")
+    used = []
+    monkeypatch.setattr(planning, "torch_threads", lambda n: contextlib.nullcontext(used.append(n)))
+    monkeypatch.setattr(planning, "_step_of", lambda model, _: model)
+    monkeypatch.setattr(
+        planning, "_seconds_per_step", lambda steps: dict.fromkeys(steps, taken[used[-1]])
+    )
+    models = {"search": {}, "train": {}}
+    assert planning._fastest(models, {}) == (2, {"search": 1.0, "train": 1.0})
+    assert used == [1, 2, 4, 8]
+    monkeypatch.setattr(planning, "get_device", lambda: "cuda")  # which computes there
+    assert planning._fastest(models, {}) == (8, {"search": 9.0, "train": 9.0})
+
+
+def test_steps_are_timed_in_turns_and_the_first_does_not_count(monkeypatch):
+    clock, calls = iter(range(1000)), []
+    monkeypatch.setattr(planning.time, "perf_counter", lambda: next(clock))
+    steps = {name: (lambda name=name: calls.append(name)) for name in "ab"}
+    assert planning._seconds_per_step(steps) == {"a": 1, "b": 1}
+    assert calls == ["a", "b"] * planning.TIMED_STEPS
+
+
+def test_a_step_is_timed_where_the_training_runs(monkeypatch):
+    editor, loss = MagicMock(), torch.tensor(0.5)
+    editor.train.return_value = editor.to.return_value = editor
+    editor.train_step.return_value = {"loss": loss}
+    monkeypatch.setattr(planning, "get_device", lambda: "cuda")
+    monkeypatch.setattr(planning, "MODELS", MagicMock(build=lambda _: editor))
+    monkeypatch.setattr(planning, "build_optim_wrapper", lambda *_: "wrapper")
+    monkeypatch.setattr(planning, "Runner", MagicMock(build_dataloader=lambda *_, **__: ["batch"]))
+    step = planning._step_of({"generator": {"type": "mmsrnas.DLSRNet"}}, {})
+    editor.to.assert_called_once_with("cuda")
+    step()
+    editor.train_step.assert_called_once_with("batch", "wrapper")
+
+
+def test_a_plan_is_done_with_its_threads(photos, tmp_path, tiny, monkeypatch):
+    made = replace(small_plan(photos, tmp_path / "auto"), threads=1)
+    monkeypatch.setattr(running, "_auto", lambda *_: torch.get_num_threads())
+    before = torch.get_num_threads()
+    with torch_threads(2):
+        assert auto(made, BUDGET) == 1 and torch.get_num_threads() == 2
+    assert torch.get_num_threads() == before
 
 
 def test_a_denoiser(photos, tmp_path, tiny):

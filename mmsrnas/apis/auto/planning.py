@@ -3,17 +3,21 @@
 import json
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from mmsrnas.apis.photographs import inspect_photographs, prepare_pairs, split
 from mmsrnas.files import atomic_write
+from mmsrnas.latency.runtimes.torch_runtime import torch_threads
 from mmsrnas.registry import MODELS
 
 from . import configs, dlsr, elastic
@@ -28,8 +32,8 @@ METHODS: dict[str, ModuleType] = {"elastic": elastic, "dlsr": dlsr}
 TASKS = ("sr", "denoise")
 SCALES = (2, 3, 4)
 SHARE = 0.81
-"""Share of the time for search, network, control and hand-made network, in equal parts; the rest is
-for trials and tests."""
+"""Share of the time for search, network, control and hand-made networks, in equal parts; the rest
+is for trials and tests."""
 SIZES = ("num_convs", "num_blocks", "mid_channels")
 LR = 2e-3
 TIMED_STEPS = 7
@@ -48,6 +52,7 @@ class Plan:
         models: Config of the editor of each training.
         iters: Iterations of each training.
         seconds: Expected duration of each training.
+        threads: Threads of the CPU with which the trainings are fastest here.
         inspection: What the photographs are.
     """
 
@@ -58,6 +63,7 @@ class Plan:
     models: dict[str, dict[str, Any]]
     iters: dict[str, int]
     seconds: dict[str, float]
+    threads: int
     inspection: str
 
     @property
@@ -103,7 +109,8 @@ class Plan:
         return (
             f"{self.inspection}\nCrops: {crops}.\n"
             f"Budget: {self.made_of['budget']}. Search, {self.made_of['method']}: {self.space}.\n"
-            f"Hand-made networks of this cost: {handmade}.\nTrainings: {stages}."
+            f"Hand-made networks of this cost: {handmade}.\n"
+            f"Trainings, threads of the CPU: {self.threads}: {stages}."
             + (" A random network is trained like the one that is found." * self.made_of["control"])
         )
 
@@ -142,7 +149,7 @@ def plan(
         hours: Time of all trainings together.
         sigma: Standard deviation of the noise in 0..255, for ``'denoise'``.
         seed: Of the split and of the trainings.
-        control: Train a random network of the space and cost too.
+        control: Train a random network of the space and cost too, and all hand-made networks.
         progress: Show bars.
 
     Raises:
@@ -214,13 +221,13 @@ def _made(out: Path, made_of: dict[str, Any], budget: Budget, progress: bool) ->
     generators: dict[str, Any] = dict.fromkeys(method.TRAININGS, search.network)
     generators |= handmade
     models = {"search": search.model} | {k: _single(g) for k, g in generators.items()}
-    made = Plan(out, made_of, crops, search.description, models, {}, {}, str(inspection))
-    loader = _data(made)["train_dataloader"]
-    rates = {name: _seconds_per_step(model, loader) for name, model in models.items()}
-    each = SHARE / (3 + made_of["control"]) * made_of["hours"] * 3600
+    made = Plan(out, made_of, crops, search.description, models, {}, {}, 0, str(inspection))
+    threads, rates = _fastest(models, _data(made)["train_dataloader"])
+    parts = 3 + len(handmade) if made_of["control"] else 3
+    each = SHARE / parts * made_of["hours"] * 3600
     iters = {name: max(MIN_ITERS, int(each / rate)) for name, rate in rates.items()}
     seconds = {name: iters[name] * rate for name, rate in rates.items()}
-    made = replace(made, iters=iters, seconds=seconds)
+    made = replace(made, iters=iters, seconds=seconds, threads=threads)
     with atomic_write(out / "plan.json") as path:
         path.write_text(json.dumps(made.to_dict(), indent=2))
     return made
@@ -236,17 +243,47 @@ def _data(plan: Plan) -> configs.Values:
     return configs.data(plan.folder / "data", plan.scale, sigma, prefix, judges)
 
 
-def _seconds_per_step(model: dict[str, Any], loader: dict[str, Any]) -> float:
-    """Time of a step with all that belongs to it."""
-    editor: Any = MODELS.build(configs.editor(model)).train()
+def _fastest(
+    models: dict[str, dict[str, Any]], loader: dict[str, Any]
+) -> tuple[int, dict[str, float]]:
+    """With how many threads a step of all is fastest, and the time of a step of each.
+
+    Small networks gain little from threads, and lose much where other programs run.
+    """
+    steps = {name: _step_of(model, loader) for name, model in models.items()}
+    most = torch.get_num_threads()
+    on_cpu = get_device() == "cpu"
+    counts = sorted({1, max(1, most // 4), max(1, most // 2), most}) if on_cpu else [most]
+    rates = {}
+    for count in counts:
+        with torch_threads(count):
+            rates[count] = _seconds_per_step(steps)
+    best = min(counts, key=lambda count: sum(rates[count].values()))
+    return best, rates[best]
+
+
+def _step_of(model: dict[str, Any], loader: dict[str, Any]) -> Callable[[], Any]:
+    """A step of a training with all that belongs to it."""
+    editor: Any = MODELS.build(configs.editor(model)).train().to(get_device())
     wrapper: Any = build_optim_wrapper(editor, configs.optimizer(model["generator"], LR))
     batches = iter(Runner.build_dataloader(dict(loader), seed=0))
-    seconds = []
+
+    def step() -> None:
+        log = editor.train_step(next(batches), wrapper)
+        log["loss"].item()  # a GPU has done the step when its loss is here
+
+    return step
+
+
+def _seconds_per_step(steps: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Time of each, measured in turns, so that what else the machine does meets all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(TIMED_STEPS):
-        start = time.perf_counter()
-        editor.train_step(next(batches), wrapper)
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds[1:])
+        for name, step in steps.items():
+            start = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(found[1:]) for name, found in seconds.items()}
 
 
 def _write_configs(plan: Plan) -> None:

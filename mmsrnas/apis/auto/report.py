@@ -27,12 +27,14 @@ class Result:
     Attributes:
         derived: What was derived, in a sentence.
         trials: PSNR in dB of the trials by training, for each kind of network.
+        trainings: Names of what was trained to the end, of the configs.
         rows: The table.
         shipped: The exported files.
     """
 
     derived: str
     trials: Mapping[str, Mapping[str, float]]
+    trainings: Sequence[str]
     rows: Sequence[Row]
     shipped: Sequence[ExportReport]
 
@@ -48,8 +50,7 @@ def write_report(plan: Plan, budget: Budget, result: Result) -> Path:
     Returns:
         The report.
     """
-    own, handmade = (next(iter(trials)) for trials in result.trials.values())
-    runs = {name: read_scalars(plan.folder / name) for name in ("search", own, handmade)}
+    runs = {name: read_scalars(plan.folder / name) for name in result.trainings}
     plot_curves(
         {f"{name}: loss": {"loss": run["loss"]} for name, run in runs.items() if "loss" in run},
         plan.folder / "curves.png",
@@ -66,7 +67,7 @@ def write_report(plan: Plan, budget: Budget, result: Result) -> Path:
     front = "![front](front/front.png)\n" if (plan.folder / "front/front.png").is_file() else ""
     text = f"""# A network for these photographs, within {budget}
 
-{_verdict(result)}
+{_verdict(plan, result)}
 
 {to_markdown(result.rows, HR_SIZE)}
 
@@ -97,18 +98,21 @@ are in `test/images`, all numbers in `test/table.csv`.
     return plan.folder / "report.md"
 
 
-def _verdict(result: Result) -> str:
-    rows = {row["model"]: row for row in result.rows}
-    own, (name, handmade) = psnr_of(rows[SEARCHED]), list(rows.items())[-1]
+def _verdict(plan: Plan, result: Result) -> str:
+    psnr = {row["model"]: psnr_of(row) for row in result.rows}
+    own = psnr[SEARCHED]
+    handmade = {plan.label(n): psnr[plan.label(n)] for n in plan.handmade if n in result.trainings}
+    best = max(handmade, key=lambda name: handmade[name])
     parts = [
         f"It has {own - classical_best(result.rows):+.2f} dB against the best method without a "
-        f"network and {own - psnr_of(handmade):+.2f} dB against {name} of the same budget, a "
-        "hand-made network that was trained for the same time (the search not counted)."
+        f"network and {own - handmade[best]:+.2f} dB against {best} of the same budget, "
+        f"{'the best' if len(handmade) > 1 else 'a'} hand-made network that was trained for the "
+        "same time (the search not counted)."
     ]
-    if CONTROL in rows:
+    if CONTROL in psnr:
         parts.append(
             f"A random network of the space at this cost, with the same training, is "
-            f"{psnr_of(rows[CONTROL]) - own:+.2f} dB away: one seed each."
+            f"{psnr[CONTROL] - own:+.2f} dB away: one seed each."
         )
     return " ".join(parts)
 

@@ -12,6 +12,7 @@ from mmsrnas.apis.export import ExportReport, export
 from mmsrnas.files import atomic_write
 from mmsrnas.genotypes import load_genotype
 from mmsrnas.genotypes.drawing import draw_genotype
+from mmsrnas.latency.runtimes.torch_runtime import torch_threads
 
 from .budget import Budget
 from .comparison import classical_best, compared, psnr_of
@@ -40,20 +41,28 @@ def auto(plan: Plan, budget: Budget) -> Path:
         BudgetError: No network was measured to be within the budget.
     """
     init_default_scope("mmagic")
+    with torch_threads(plan.threads):
+        return _auto(plan, budget)
+
+
+def _auto(plan: Plan, budget: Budget) -> Path:
     search = train_run(plan.config("search"), plan.folder / "search")
     derived = _derived(plan, budget, search)
     inputs = [p for p in (plan.genotype, inherited_of(plan.genotype)) if p.is_file()]
     trials = {SEARCHED: chosen_by_trial(plan, plan.method.TRAININGS, inputs)}
-    trials["hand-made"] = chosen_by_trial(plan, plan.handmade, ())
-    trainings = {kind: next(iter(found)) for kind, found in trials.items()}
-    own, handmade = trainings.values()
+    own, handmade = next(iter(trials[SEARCHED])), plan.handmade
     networks = {SEARCHED: train_run(plan.config(own), plan.folder / own, inputs)}
     if plan.made_of["control"]:
         networks[CONTROL] = _train_control(plan, own)
-    networks[plan.label(handmade)] = train_run(plan.config(handmade), plan.folder / handmade)
+    else:
+        trials["hand-made"] = chosen_by_trial(plan, handmade, ())
+        handmade = list(trials["hand-made"])[:1]
+    for name in handmade:
+        networks[plan.label(name)] = train_run(plan.config(name), plan.folder / name)
     rows = compared(plan, budget, networks)
     shipped = _ship(plan, rows, networks[SEARCHED])
-    return write_report(plan, budget, Result(derived, trials, rows, shipped))
+    result = Result(derived, trials, ("search", own, *handmade), rows, shipped)
+    return write_report(plan, budget, result)
 
 
 def _derived(plan: Plan, budget: Budget, search: Path) -> str:

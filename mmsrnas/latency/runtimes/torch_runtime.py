@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from mmsrnas.sizes import ShapesAlone, in_channels_of
 
 from .operator import Operator, conv_kind
 
-__all__ = ["list_operators", "prepare", "prepare_operator"]
+__all__ = ["list_operators", "prepare", "prepare_operator", "torch_threads"]
 
 _LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -41,11 +41,19 @@ def prepare(network: nn.Module, target: Target) -> Iterator[Callable[[], None]]:
         yield call
 
 
+def _threads(target: Target) -> AbstractContextManager[None]:
+    return torch_threads(target.threads) if target.device == "cpu" else nullcontext()
+
+
 @contextmanager
-def _threads(target: Target) -> Iterator[None]:
+def torch_threads(count: int) -> Iterator[None]:
+    """Lets torch compute with so many threads of the CPU, and with as many as before afterwards.
+
+    Args:
+        count: Number of threads.
+    """
     before = torch.get_num_threads()
-    if target.device == "cpu":
-        torch.set_num_threads(target.threads)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
