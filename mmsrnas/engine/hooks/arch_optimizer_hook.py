@@ -71,7 +71,7 @@ class ArchOptimizerHook(Hook):
     Logs ``arch_loss``, ``arch_complexity`` and, for each group of architecture parameters (their
     names up to the first dot), ``arch_entropy/GROUP``: the entropy of the softmax over the last
     dimension, 1 where all choices are equally likely. With ``entropy_weight`` the step descends
-    their mean too, the more so the nearer the end, and the search ends decided
+    the entropy of each choice too, the more so the nearer the end, and the search ends decided
     (discretization-aware search, arXiv 2007.03154).
 
     Args:
@@ -88,8 +88,8 @@ class ArchOptimizerHook(Hook):
             architecture steps.
         complexity_loss: Config of the loss on the cost of a
             :class:`~mmsrnas.models.supernet.CostedSupernet`.
-        entropy_weight: Weight of the mean entropy at the last iteration; it grows linearly from 0
-            at the end of the warm-up.
+        entropy_weight: Weight of the entropy of each choice, in 0..1, at the last iteration; it
+            grows linearly from 0 at the end of the warm-up.
         allow_shared_images: Accepts images that are in the training data as well.
 
     Raises:
@@ -240,16 +240,16 @@ class ArchOptimizerHook(Hook):
                 self.optim_wrapper.backward(complexity)
                 log["arch_complexity"] = complexity.detach()
             if self.entropy_weight:
-                entropies = torch.stack(list(_entropies(self.arch_parameters).values()))
-                self.optim_wrapper.backward(self._growth(runner) * entropies.mean())
+                entropies = [_entropy(param).sum() for param in params if param.shape[-1] > 1]
+                undecided = torch.stack(entropies).sum()
+                self.optim_wrapper.backward(self._growth(runner) * undecided)
         all_reduce_params([p.grad for p in params if p.grad is not None], op="mean")
         self.optim_wrapper.step()
         self.optim_wrapper.zero_grad()
         if self.scheduler:
             self.scheduler.step()
         self.steps += 1
-        with torch.no_grad():
-            log |= _entropies(self.arch_parameters)
+        log |= _entropies(self.arch_parameters)
         values = torch.stack([value.float() for value in log.values()]).tolist()
         for name, value in zip(log, values, strict=True):
             runner.message_hub.update_scalar(f"train/{name}", value)
@@ -336,12 +336,17 @@ def _require_grad(params: Sequence[nn.Parameter], value: bool) -> None:
         param.requires_grad_(value)
 
 
+def _entropy(param: torch.Tensor) -> torch.Tensor:
+    """Normalised entropy ``(...)`` of the softmax over the last dimension."""
+    entropy = torch.special.entr(param.float().softmax(-1)).sum(-1)
+    return entropy / math.log(param.shape[-1])
+
+
+@torch.no_grad()
 def _entropies(params: dict[str, nn.Parameter]) -> dict[str, torch.Tensor]:
-    """Mean normalised softmax entropy of each group of parameters."""
+    """Mean normalised entropy of each group of parameters."""
     groups: dict[str, list[torch.Tensor]] = {}
     for name, param in params.items():
         if param.shape[-1] > 1:
-            entropy = torch.special.entr(param.float().softmax(-1)).sum(-1).mean()
-            group = groups.setdefault(name.partition(".")[0], [])
-            group.append(entropy / math.log(param.shape[-1]))
+            groups.setdefault(name.partition(".")[0], []).append(_entropy(param).mean())
     return {f"arch_entropy/{name}": torch.stack(group).mean() for name, group in groups.items()}
