@@ -63,4 +63,6 @@ def test_search_has_the_settings_of_the_released_code(data):
     weights = dict(type="Adam", lr=5e-4, betas=(0.9, 0.999), **scaled)
     assert cfg.optim_wrapper.optimizer == weights
     assert hook.warmup_iters == 21 * 985
+    official = Config.fromfile(ROOT / "configs/dlsr/dlsr_search_official_x2_df2k.py")
+    assert official.default_hooks.arch_optimizer.entropy_weight == 0 < hook.entropy_weight
     assert hook.complexity_loss.loss_weight == pytest.approx(1 / 255)

@@ -73,6 +73,7 @@ def test_official_search_is_the_released_recipe(name, epoch, data, images):
     hooks = cfg.default_hooks
     adam = dict(type="Adam", lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-3)
     assert hooks.arch_optimizer.optimizer == adam
+    assert hooks.arch_optimizer.entropy_weight == 0
     sgd = dict(type="SGD", lr=0.025, momentum=0.9, weight_decay=3e-4)
     assert cfg.optim_wrapper.optimizer == sgd
     # The best supernet of the epochs 61 to 100 by SSIM + PSNR / 100, on images that train nothing.

@@ -4,4 +4,4 @@ _base_ = "dlsr_search_x2_df2k.py"
 
 model = dict(generator=dict(variant="official"))
 
-default_hooks = dict(arch_optimizer=dict(complexity_loss=None))
+default_hooks = dict(arch_optimizer=dict(complexity_loss=None, entropy_weight=0))

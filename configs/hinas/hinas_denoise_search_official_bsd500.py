@@ -7,7 +7,9 @@ _base_ = "hinas_denoise_search_bsd500.py"
 model = dict(generator=dict(variant="official"))
 
 default_hooks = dict(
-    arch_optimizer=dict(optimizer=dict(betas=(0.9, 0.999), weight_decay=1e-3)),
+    arch_optimizer=dict(
+        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), weight_decay=1e-3), entropy_weight=0
+    ),
     genotype=dict(best={"BSD500/SSIM": 1.0, "BSD500/PSNR": 0.01}, best_from=25 * 61),
     early_stop=dict(begin=25 * 100),  # none
 )

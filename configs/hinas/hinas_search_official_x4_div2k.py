@@ -6,7 +6,9 @@ _base_ = "hinas_search_x4_div2k.py"
 model = dict(generator=dict(variant="official"))
 
 default_hooks = dict(
-    arch_optimizer=dict(optimizer=dict(betas=(0.9, 0.999), weight_decay=1e-3)),
+    arch_optimizer=dict(
+        optimizer=dict(lr=1e-3, betas=(0.9, 0.999), weight_decay=1e-3), entropy_weight=0
+    ),
     genotype=dict(best={"DIV2K/SSIM": 1.0, "DIV2K/PSNR": 0.01}, best_from=16 * 61),
     early_stop=dict(begin=16 * 100),  # none
 )

@@ -29,6 +29,7 @@ default_hooks = dict(
         warmup_iters=21 * 985,
         # 1 for a loss on 0..255, ours is on [0, 1].
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=1 / 255),
+        entropy_weight=0.05,  # or the search ends undecided
     ),
     genotype=dict(type="mmsrnas.GenotypeHook"),
 )
