@@ -403,16 +403,19 @@ def _read(path: Path) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def start(net: Any, images: Images, recipe: Recipe, seed: int) -> None:
-    """Features of unit variance: the default initialisation fades, in plain chains to nothing.
+def started(spec: dict, images: Images, recipe: Recipe, seed: int) -> nn.Module:
+    """A network with features of unit variance: the default start fades, in chains to nothing.
 
     DLSR and HNAS keep theirs, with which they end higher.
     """
+    torch.manual_seed(seed)
+    net: Any = build(spec)
     if isinstance(net, Anchored) and isinstance(net.net, DLSRNet | HNASNet):
-        return
+        return net
     rng = np.random.default_rng(seed)
     low, _ = sample_batch(images, recipe.batch_size, recipe.patch_size, SCALE, rng)
     init_unit_variance(net, low - recipe.mean)
+    return net
 
 
 def trained(net: nn.Module, images: Images, recipe: Recipe, seed: int) -> tuple[Centered, float]:
@@ -425,12 +428,10 @@ def front_row(
     spec: dict, seed: int, work: Path, images: Images, sets: dict, recipe: Recipe
 ) -> dict:
     """Trains one network of the front and judges it on all test sets."""
-    torch.manual_seed(seed)
     if spec["kind"] == "tuned":
         net = load_supernet(work).extract(ElasticGenotype.from_dict(spec["genotype"]))
     else:
-        net = build(spec)
-        start(net, images, recipe, seed)
+        net = started(spec, images, recipe, seed)
     whole, seconds = trained(net, images, recipe, seed)
     row = {k: spec.get(k, "") for k in FRONT_COLUMNS if k in spec}
     row |= {f"psnr_{k}": round(evaluate(whole, v, SCALE), 4) for k, v in sets.items()}
@@ -445,10 +446,7 @@ def front_row(
 
 def rank_row(spec: dict, images: Images, held: Images, recipe: Recipe) -> dict:
     """Trains one random network on its own."""
-    torch.manual_seed(0)
-    net = build(spec)
-    start(net, images, recipe, 0)
-    whole, seconds = trained(net, images, recipe, 0)
+    whole, seconds = trained(started(spec, images, recipe, 0), images, recipe, 0)
     return {
         "genotype": _identity(spec),
         "inherited_psnr": spec["inherited_psnr"],

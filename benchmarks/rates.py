@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from elastic_front import RESULTS, SCALE, build, deployed, finish_row, start
+from elastic_front import RESULTS, SCALE, deployed, finish_row, started
 from torch import nn
 from truth.cuda_graphs import train_all
 from truth.images import Images, held_out_sets, training_images
@@ -39,11 +39,7 @@ def train_specs(
 
     One after the other on a CPU, side by side on a GPU.
     """
-    nets = []
-    for spec in specs:
-        torch.manual_seed(seed)
-        nets.append(build(spec))
-        start(nets[-1], images, args.recipe, seed)
+    nets = [started(spec, images, args.recipe, seed) for spec in specs]
     mean, size = args.recipe.mean, 1 if args.device == "cpu" else max(1, len(nets))
     for first in range(0, len(nets), size):
         part = [Centered(net, mean).to(args.device) for net in nets[first : first + size]]

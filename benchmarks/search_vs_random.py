@@ -36,7 +36,7 @@ from truth.__main__ import Trained, train_jobs
 from truth.budget_search import DRAWS_SEED, PUBLISHED, ROUNDS, UNIT, Method, choose, round_of
 from truth.images import Images, read_images, training_images
 from truth.ranking import STRATEGIES
-from truth.spaces import Space
+from truth.spaces import SPACES, Space
 from truth.table import append_row, read_records
 from truth.training import evaluate, recipe_value
 
@@ -94,7 +94,7 @@ def searched(method: Method, seed: int, args: Namespace, images: Images) -> Geno
 def jobs(method: str, seeds: Seeds, random: int = RANDOM) -> Iterator[Job]:
     """All trainings; those that wait for a search come last."""
     controls = [("random", number) for number in range(random)] + [("uniform", 0)]
-    controls += [("published", 0)] if PUBLISHED[method] else []
+    controls += [("published", 0)] if method in PUBLISHED else []
     for group in (controls, [("searched", number) for number in seeds.search]):
         yield from ((*one, seed) for seed in seeds.train for one in group)
 
@@ -220,7 +220,7 @@ def _interval(ours: list[Any], others: list[Any]) -> tuple[float, float, float]:
 def main() -> None:
     """Reads the command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("method", nargs="?", choices=PUBLISHED)
+    parser.add_argument("method", nargs="?", choices=SPACES)
     parser.add_argument("--data", type=Path, help="folder of train, valid and bench")
     parser.add_argument("--shard", default="0/1", help="i/n: every n-th training from the i-th on")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")

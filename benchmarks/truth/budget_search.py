@@ -35,9 +35,8 @@ PUBLISHED = {
     "hnas": "HNAS_B",
     "hinas_sr": "HINAS_SR",
     "hinas_denoise": "HINAS_DENOISE",
-    "widths": "",
 }
-"""Genotype by method; widths have none but uniform ones."""
+"""Genotype by method; of the widths there are none but uniform ones."""
 UNIT = "multi_adds"
 NEAR = 0.03
 USED = 0.88
