@@ -30,11 +30,10 @@ EXPECTED_GAIN = 8.0
 DATA = Path("data/demo_denoise")
 WORK = Path("work_dirs/demo_denoise")
 GENOTYPE = WORK / "genotype.json"
-FAST_SEARCH = [
-    "train_cfg.max_iters=4",
-    "default_hooks.arch_optimizer.warmup_iters=2",
-    "default_hooks.checkpoint.interval=4",
-]
+SEARCH = "hinas_denoise_search_paths_reduced_photographs.py"
+JUDGES = {"evaluations": 160, "final": 100, "finalists": 8}
+FAST_JUDGES = {"evaluations": 4, "final": 2, "finalists": 2}
+FAST_SEARCH = ["train_cfg.max_iters=4", "default_hooks.checkpoint.interval=4"]
 
 
 def main() -> None:
@@ -51,11 +50,13 @@ def main() -> None:
     demo.stage("1/5 Photographs", start)
     prepare_photographs()
     demo.stage("2/5 Search an architecture", start)
-    search = demo.CONFIGS / "hinas_denoise_search_photographs.py"
+    search = demo.CONFIGS.parent / "hinas" / SEARCH
     options = FAST_SEARCH if fast else []
     demo.run(WORK, "train.py", search, "--work-dir", WORK / "search", options=options)
-    demo.stage("3/5 Derive the genotype", start)
-    demo.run(WORK, "derive.py", WORK / "search", "--out", GENOTYPE)
+    demo.stage("3/5 Judge networks, and derive the genotype", start)
+    judges = [f"--{name}={count}" for name, count in (FAST_JUDGES if fast else JUDGES).items()]
+    demo.run(WORK, "select_front.py", WORK / "search", "--cost", "multi_adds", *judges)
+    demo.run(WORK, "derive.py", WORK / "search/front/supernet.pth", "--out", GENOTYPE)
     demo.stage("4/5 Train the network", start)
     config = demo.CONFIGS / "hinas_denoise_photographs.py"
     searched = f"model.generator.genotype={GENOTYPE}"

@@ -1,4 +1,4 @@
-# Searches a denoiser for tools/demo_denoise.py: minutes on a CPU core (estimate).
+# Searches a denoiser by gradient, on the photographs of tools/demo_denoise.py: minutes (estimate).
 # Two layers of narrow cells, and everything faster than in the paper: the weights train alone for
 # 20 iterations.
 _base_ = [

@@ -16,4 +16,4 @@ def test_fast_run(tmp_path, run_demo):
     assert re.search(r"noisy photographs \(1[45]\.", report)
     commands = (work / "commands.txt").read_text().splitlines()
     tools = [Path(line.split()[1]).name for line in commands]
-    assert tools == ["train.py", "derive.py", "train.py", "test.py"]
+    assert tools == ["train.py", "select_front.py", "derive.py", "train.py", "test.py"]
