@@ -20,6 +20,7 @@ default_hooks = dict(
         dataloader=dict(_base_.arch_dataloader, batch_size=8),
         mode="bilevel",
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05),
+        entropy_weight=0.05,
     ),
     genotype=dict(type="mmsrnas.GenotypeHook"),
     checkpoint=dict(interval=150),

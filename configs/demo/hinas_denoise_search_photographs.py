@@ -31,9 +31,10 @@ default_hooks = dict(
     arch_optimizer=dict(
         type="mmsrnas.ArchOptimizerHook",
         mode="bilevel",
-        optimizer=dict(type="Adam", lr=2e-2, betas=(0.5, 0.999), eps=1e-8),
+        optimizer=dict(type="Adam", lr=6e-2, betas=(0.5, 0.999), eps=1e-8),
         dataloader=dict(_base_.arch_dataloader, batch_size=4),
         warmup_iters=20,
+        entropy_weight=0.05,
     ),
     genotype=dict(type="mmsrnas.GenotypeHook"),
     logger=dict(interval=10),

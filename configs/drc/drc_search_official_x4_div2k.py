@@ -15,6 +15,7 @@ default_hooks = dict(
         # Plain gradient descent, made for a loss on 0..255; ours is on [0, 1].
         virtual_step=dict(lr_factor=255.0, weight_decay=3e-4 / 255, second_order=False),
         complexity_loss=None,
+        entropy_weight=0,
     ),
     genotype=dict(best={"Set5/PSNR": 1.0}),
 )

@@ -24,6 +24,7 @@ default_hooks = dict(
         # A much larger weight hides the loss from Adam, whose steps are relative to the largest
         # gradients.
         complexity_loss=dict(type="mmsrnas.ComplexityLoss", loss_weight=0.05),
+        entropy_weight=0.05,  # or the search ends undecided
     ),
     genotype=dict(type="mmsrnas.GenotypeHook"),
 )
