@@ -269,11 +269,11 @@ def test_the_time_of_a_step_is_that_of_the_fastest_number_of_threads(monkeypatch
     monkeypatch.setattr(planning, "torch_threads", lambda n: contextlib.nullcontext(used.append(n)))
     monkeypatch.setattr(planning, "_step_of", lambda model, _: model)
     monkeypatch.setattr(
-        planning, "_seconds_per_step", lambda steps: dict.fromkeys(steps, taken[used[-1]])
+        planning, "_seconds_per_step", lambda steps, _: dict.fromkeys(steps, taken[used[-1]])
     )
     models = {"search": {}, "train": {}}
     assert planning._fastest(models, {}) == (2, {"search": 1.0, "train": 1.0})
-    assert used == [1, 2, 4, 8]
+    assert used == [1, 2, 4, 8, 2]
     monkeypatch.setattr(planning, "get_device", lambda: "cuda")  # which computes there
     assert planning._fastest(models, {}) == (8, {"search": 9.0, "train": 9.0})
 
@@ -282,8 +282,8 @@ def test_steps_are_timed_in_turns_and_the_first_does_not_count(monkeypatch):
     clock, calls = iter(range(1000)), []
     monkeypatch.setattr(planning.time, "perf_counter", lambda: next(clock))
     steps = {name: (lambda name=name: calls.append(name)) for name in "ab"}
-    assert planning._seconds_per_step(steps) == {"a": 1, "b": 1}
-    assert calls == ["a", "b"] * planning.TIMED_STEPS
+    assert planning._seconds_per_step(steps, 4) == {"a": 1, "b": 1}
+    assert calls == ["a", "b"] * 4
 
 
 def test_a_step_is_timed_where_the_training_runs(monkeypatch):

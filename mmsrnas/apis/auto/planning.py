@@ -37,6 +37,8 @@ is for trials and tests."""
 SIZES = ("num_convs", "num_blocks", "mid_channels")
 LR = 2e-3
 TIMED_STEPS = 7
+TRIED_STEPS = 3
+"""Steps with each number of threads."""
 MIN_ITERS = 4
 
 
@@ -254,12 +256,13 @@ def _fastest(
     most = torch.get_num_threads()
     on_cpu = get_device() == "cpu"
     counts = sorted({1, max(1, most // 4), max(1, most // 2), most}) if on_cpu else [most]
-    rates = {}
+    tried = {}
     for count in counts:
         with torch_threads(count):
-            rates[count] = _seconds_per_step(steps)
-    best = min(counts, key=lambda count: sum(rates[count].values()))
-    return best, rates[best]
+            tried[count] = sum(_seconds_per_step(steps, TRIED_STEPS).values())
+    best = min(tried, key=lambda count: tried[count])
+    with torch_threads(best):
+        return best, _seconds_per_step(steps, TIMED_STEPS)
 
 
 def _step_of(model: dict[str, Any], loader: dict[str, Any]) -> Callable[[], Any]:
@@ -275,10 +278,10 @@ def _step_of(model: dict[str, Any], loader: dict[str, Any]) -> Callable[[], Any]
     return step
 
 
-def _seconds_per_step(steps: dict[str, Callable[[], Any]]) -> dict[str, float]:
+def _seconds_per_step(steps: dict[str, Callable[[], Any]], count: int) -> dict[str, float]:
     """Time of each, measured in turns, so that what else the machine does meets all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(TIMED_STEPS):
+    for _ in range(count):
         for name, step in steps.items():
             start = time.perf_counter()
             step()
