@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import MagicMock
 
 import cv2
@@ -16,6 +18,7 @@ from mmengine.runner import IterBasedTrainLoop
 
 pytest.importorskip("pymoo")  # which selects the front of the default method
 
+from mmsrnas.analysis.plots import read_scalars
 from mmsrnas.apis.auto import Budget, auto, configs, dlsr, elastic, handmade, plan, planning, search
 from mmsrnas.apis.auto import run as running
 from mmsrnas.apis.auto.comparison import compared, psnr_of
@@ -298,6 +301,19 @@ def test_a_step_is_timed_where_the_training_runs(monkeypatch):
     editor.to.assert_called_once_with("cuda")
     step()
     editor.train_step.assert_called_once_with("batch", "wrapper")
+
+
+def test_runs_of_one_second_have_logs_of_their_own(photos, tmp_path, tiny, monkeypatch):
+    stopped = SimpleNamespace(time=lambda: 1e9, strftime=time.strftime, localtime=time.localtime)
+    monkeypatch.setattr("mmengine.runner.runner.time", stopped)
+    made = small_plan(photos, tmp_path / "auto")
+    folders = [made.folder / "trials/compact", made.folder / "compact"]
+    for folder in folders:
+        train_run(made.config("compact"), folder)
+        assert read_scalars(folder)["loss"]
+    # The one that began first has not gone on in the other's.
+    files = [list(folder.glob("*/vis_data/scalars.json")) for folder in folders]
+    assert [len(found) for found in files] == [1, 1]
 
 
 def test_a_plan_is_done_with_its_threads(photos, tmp_path, tiny, monkeypatch):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from mmsrnas.genotypes import load_genotype
@@ -14,11 +15,26 @@ from mmsrnas.pruning import WidthCost, find_sites
 DEMO = Path(__file__).parents[2] / "configs/demo"
 
 
+class Killed(BaseException):
+    """What no handler catches."""
+
+
+class KillHook(Hook):
+    """Ends a run behind an iteration, when its checkpoint is written."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, *_, **__):
+        if runner.iter + 1 == self.iteration:
+            raise Killed
+
+
 @pytest.fixture
 def run(tmp_path, paired_images):
     """Runs a demo config for some iterations on six images."""
 
-    def run(name, iters, folder, resume=False, **model):
+    def run(name, iters, folder, resume=False, kill=None, **model):
         cfg = Config.fromfile(DEMO / f"drc_{name}_small_x2_photographs.py")
         loaders = [cfg.train_dataloader]
         if name == "search":
@@ -40,8 +56,10 @@ def run(tmp_path, paired_images):
         cfg.default_hooks.checkpoint.update(interval=2, max_keep_ckpts=-1)
         cfg.randomness = {"seed": 3}
         cfg.resume, cfg.work_dir = resume, str(tmp_path / folder)
-        cfg.log_level, cfg.experiment_name = "ERROR", f"{tmp_path.name}_{folder}_{iters}"
+        cfg.log_level, cfg.experiment_name = "ERROR", f"{tmp_path.name}_{folder}_{resume}"
         runner = Runner.from_cfg(cfg)
+        if kill:
+            runner.register_hook(KillHook(kill), priority="LOWEST")
         runner.train()
         return tmp_path / folder, runner.model
 
@@ -55,7 +73,8 @@ def test_search_resumes_to_the_same_result_and_fine_tuning_starts_from_the_resul
     assert not torch.equal(moved, torch.zeros_like(moved))
 
     whole, reference = run("search", 4, "whole", pretrained=full)
-    run("search", 2, "parts", pretrained=full)
+    with pytest.raises(Killed):
+        run("search", 4, "parts", kill=2, pretrained=full)
     parts, resumed = run("search", 4, "parts", resume=True, pretrained=full)
     state = resumed.state_dict()
     for name, tensor in reference.state_dict().items():

@@ -49,6 +49,8 @@ def train_run(
     if done.is_file() and json.loads(done.read_text()) == made_of:
         return find_checkpoint(work_dir)
     cfg.work_dir = str(work_dir)
+    # Runs of one name and second share mmengine's log: a trial and its training must not.
+    cfg.experiment_name = f"{work_dir.parent.name}_{work_dir.name}"
     cfg.resume = (work_dir / "last_checkpoint").is_file()
     if cfg.resume:
         cfg.load_from = None  # mmengine would resume from that
