@@ -369,6 +369,7 @@ class _Job:
         cfg.model = dict(source.model)
         cfg.load_from, cfg.resume = str(source.checkpoint), False
         cfg.work_dir = str(self.folder / f"test_{name}")
+        cfg.experiment_name = f"{self.folder.name}_{name}"  # two of one second would share a log
         runner = Runner.from_cfg(cfg)
         found = _Metrics()
         runner.register_hook(found, "LOWEST")
