@@ -5,29 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from tiny_search import Killed, KillHook
 
 from mmsrnas.genotypes import load_genotype
 from mmsrnas.models import DRNNet
 from mmsrnas.pruning import WidthCost, find_sites
 
 DEMO = Path(__file__).parents[2] / "configs/demo"
-
-
-class Killed(BaseException):
-    """What no handler catches."""
-
-
-class KillHook(Hook):
-    """Ends a run behind an iteration, when its checkpoint is written."""
-
-    def __init__(self, iteration):
-        self.iteration = iteration
-
-    def after_train_iter(self, runner, *_, **__):
-        if runner.iter + 1 == self.iteration:
-            raise Killed
 
 
 @pytest.fixture
@@ -59,7 +44,7 @@ def run(tmp_path, paired_images):
         cfg.log_level, cfg.experiment_name = "ERROR", f"{tmp_path.name}_{folder}_{resume}"
         runner = Runner.from_cfg(cfg)
         if kill:
-            runner.register_hook(KillHook(kill), priority="LOWEST")
+            runner.register_hook(KillHook(kill, "before_train_iter"))
         runner.train()
         return tmp_path / folder, runner.model
 
